@@ -1,0 +1,418 @@
+"""Slices to closed blocks on the absolute grid: late, gap and reset are decided here and only here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from pipeline.commit_files import Idle
+from pipeline.decode import Cause, Rows
+from pipeline.layout import LevelGrid, SiteLayout
+from schemas.topology import Gateway
+from schemas.units import NS_PER_S, Rate, slot_times_ns, slots_of
+
+__all__ = ["HELD", "AlignState", "Aligner", "Block", "Verdict"]
+
+IDLE_NS = 5 * NS_PER_S
+AHEAD_NS = 60 * NS_PER_S
+RESTART_NS = 3600 * NS_PER_S
+CONTINUE = 3
+SEQS = 64
+IDLE_KEPT = 32
+HELD = 1 << 62
+"""A message whose fate is open: nothing acknowledges past it."""
+
+
+class Piece(NamedTuple):
+    """Samples not yet closed: ``power_w`` (row, time) from ``slot``, of channels ``index``."""
+
+    slot: int
+    index: Any
+    power_w: Any
+
+
+class Verdict(NamedTuple):
+    """What became of a message: the receipt's number, until when it matters, or why it does not."""
+
+    receipt: int
+    until_ns: int
+    cause: Cause | None = None
+
+
+class Held(NamedTuple):
+    """A message far ahead of its gateway's clock, waiting for company."""
+
+    receipt: int
+    slots: Any
+    index: Any
+    power_w: Any
+
+
+@dataclasses.dataclass
+class GatewayState:
+    """What is remembered of one gateway. ``next_slot`` follows its newest sample (-1: none)."""
+
+    next_slot: int = -1
+    seqs: list[int] = dataclasses.field(default_factory=list)
+    ended: bool = False
+    idle_from_ns: int = -1
+    held: list[Held] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class AlignState:
+    """One site's memory: saved and restored bit for bit."""
+
+    gateways: dict[str, GatewayState]
+    pieces: dict[str, list[Piece]]
+    last_w: dict[str, Any]
+    missing: dict[str, Any]
+    closed_ns: int = -1
+    finished: bool = False
+    restart: bool = False
+    idle: list[Idle] = dataclasses.field(default_factory=list)
+    late_samples: int = 0
+    gap_cells: int = 0
+    resets: int = 0
+    repeats: int = 0
+
+
+class Block(NamedTuple):
+    """
+    Whole ticks of one site within one grid second, every level closed.
+
+    ``power_w[level]`` and ``valid[level]`` are (channel, time), finite float64 and bool;
+    ``resets[level]`` (channel,) bool marks channels whose gap grew too long in the first tick.
+    """
+
+    t0_ns: int
+    ticks: int
+    power_w: dict[str, Any]
+    valid: dict[str, Any]
+    resets: dict[str, Any]
+    restart: bool
+
+
+class Aligner:
+    """Aligns one site. The order of messages between gateways never changes a block."""
+
+    def __init__(self, layout: SiteLayout, state: AlignState | None = None) -> None:
+        self.layout = layout
+        self.state = state or _start(layout)
+        self._gateways = layout.topology.gateway_by_id
+        self._plan: tuple[Idle, ...] = ()
+        self._replay_until_ns = -1
+
+    def obey(self, plan: Collection[Idle], until_ns: int) -> None:
+        """Recompute up to ``until_ns`` with the idle spans that the archive's commits recorded."""
+        self._plan = tuple(i for i in plan if i.site_id == self.layout.site_id)
+        self._replay_until_ns = until_ns
+
+    # ---- in
+
+    def push(self, rows: Rows, receipt: int) -> list[Verdict]:
+        """Take one checked slice; says what became of it and of messages held before it."""
+        piece = rows.piece
+        gateway, memory = self._gateways[piece.gateway_id], self.state.gateways[piece.gateway_id]
+        if piece.end:
+            memory.ended = True
+            return [*_drop_held(memory), Verdict(receipt, 0)]
+        grid = self.layout.grid_of[gateway.level]
+        slots = slots_of(piece.t0_ns, piece.power_w.shape[1], piece.rate)
+        if grid.stride > 1:
+            slots = slots * grid.stride
+        if memory.next_slot >= 0:
+            if piece.seq in memory.seqs and slots[-1] < memory.next_slot:
+                self.state.repeats += 1
+                return [Verdict(receipt, 0)]
+            ahead_ns = int(slots[0] - memory.next_slot) * NS_PER_S // grid.rate
+            if ahead_ns > AHEAD_NS:
+                return self._hold(memory, Held(receipt, slots, rows.index, rows.power_w), gateway)
+        verdicts = _drop_held(memory)
+        memory.seqs = [*memory.seqs[-(SEQS - 1) :], piece.seq]
+        return [*verdicts, self._take(gateway, Held(receipt, slots, rows.index, rows.power_w))]
+
+    def _hold(self, memory: GatewayState, held: Held, gateway: Gateway) -> list[Verdict]:
+        verdicts: list[Verdict] = []
+        if memory.held:
+            grid = self.layout.grid_of[gateway.level]
+            gap_slots = int(held.slots[0]) - int(memory.held[-1].slots[-1])
+            if not 0 < gap_slots * NS_PER_S // grid.rate <= AHEAD_NS:
+                verdicts = _drop_held(memory)
+        memory.held.append(held)
+        if len(memory.held) < CONTINUE:
+            return [*verdicts, Verdict(held.receipt, HELD)]
+        waiting, memory.held = memory.held, []
+        return verdicts + [self._take(gateway, one) for one in waiting]
+
+    def _take(self, gateway: Gateway, held: Held) -> Verdict:
+        memory, grid = self.state.gateways[gateway.id], self.layout.grid_of[gateway.level]
+        slots = held.slots
+        first = self._first_open_slot(gateway, grid)
+        wanted = (slots >= first) & ~self._planned_idle(gateway.id, slots, grid)
+        fresh = np.zeros(len(slots), bool)
+        fresh[np.unique(slots, return_index=True)[1]] = True
+        late = int(np.count_nonzero(~np.isnan(held.power_w[:, ~wanted])))
+        memory.ended = False
+        self.state.finished = False
+        self._rejoin(gateway.id, memory)
+        if (wanted & fresh).any():
+            self._store(gateway.level, held, wanted & fresh)
+        memory.next_slot = max(memory.next_slot, int(slots[-1]) + grid.stride)
+        until_ns = int(slot_times_ns(slots[-1:] + grid.stride, _rate(grid))[0])
+        self.state.late_samples += late
+        if not late and wanted.all():
+            return Verdict(held.receipt, until_ns)
+        text = f"{late} samples older than the gateway's newest by more than its lateness, or closed"
+        cause = Cause("late", text, samples=late)
+        return Verdict(held.receipt, until_ns if wanted.any() else 0, cause)
+
+    def _store(self, level: str, held: Held, keep: Any) -> None:
+        slots, power_w = held.slots[keep], held.power_w[:, keep]
+        span = int(slots[-1] - slots[0]) + 1
+        if span != len(slots):
+            dense = np.full((power_w.shape[0], span), np.nan, np.float32)
+            dense[:, slots - slots[0]] = power_w
+            power_w = dense
+        self.state.pieces[level].append(Piece(int(slots[0]), held.index, power_w))
+
+    def _first_open_slot(self, gateway: Gateway, grid: LevelGrid) -> int:
+        """The oldest slot a sample of this gateway may still fill."""
+        memory, state = self.state.gateways[gateway.id], self.state
+        closed = -1 if state.closed_ns < 0 else _slot(state.closed_ns, grid)
+        if memory.next_slot < 0:
+            return closed
+        return max(closed, memory.next_slot - _lateness_slots(gateway, grid))
+
+    def _planned_idle(self, gateway_id: str, slots: Any, grid: LevelGrid) -> Any:
+        late = np.zeros(len(slots), bool)
+        for idle in self._plan:
+            if idle.gateway_id == gateway_id:
+                to_ns = self._replay_until_ns if idle.to_ns is None else idle.to_ns
+                time_ns = slot_times_ns(slots, _rate(grid))
+                late |= (time_ns >= idle.from_ns) & (time_ns < to_ns)
+        return late
+
+    def _rejoin(self, gateway_id: str, memory: GatewayState) -> None:
+        if memory.idle_from_ns >= 0:
+            closed_ns = max(self.state.closed_ns, 0)
+            self.state.idle = [
+                msgspec.structs.replace(i, to_ns=closed_ns)
+                if i.gateway_id == gateway_id and i.to_ns is None
+                else i
+                for i in self.state.idle
+            ][-IDLE_KEPT:]
+            memory.idle_from_ns = -1
+
+    # ---- out
+
+    def advance(self, quiet: Collection[str] = ()) -> Iterator[Block]:
+        """
+        Close what every gateway has passed, in blocks that never cross a grid second.
+
+        ``quiet`` names the levels whose partition is read to its end: their gateways more than
+        5 s behind the site's newest sample go idle and hold nobody up.
+        """
+        state, layout = self.state, self.layout
+        while True:
+            self._go_idle(quiet)
+            if state.closed_ns < 0 and not self._begin():
+                return
+            until_ns = self._passed_ns()
+            self._jump(until_ns)
+            second_ns = (state.closed_ns // NS_PER_S + 1) * NS_PER_S
+            ticks = (min(until_ns, second_ns) - state.closed_ns) // layout.tick_ns
+            if ticks <= 0:
+                return
+            yield from self._blocks(int(ticks))
+
+    @property
+    def newest_ns(self) -> int:
+        """End of the site's newest sample, -1 when there is none."""
+        return max(self._gateway_ns(g, 0) for g in self._gateways.values())
+
+    @property
+    def ended(self) -> bool:
+        """Every gateway has sent its end of stream, and everything is closed."""
+        return all(memory.ended for memory in self.state.gateways.values())
+
+    def silent_gateways(self) -> list[str]:
+        """Gateways that are idle now."""
+        return [g for g, memory in self.state.gateways.items() if memory.idle_from_ns >= 0]
+
+    def _gateway_ns(self, gateway: Gateway, lateness: int) -> int:
+        memory, grid = self.state.gateways[gateway.id], self.layout.grid_of[gateway.level]
+        if memory.next_slot < 0:
+            return -1
+        slot = np.array([memory.next_slot - lateness], dtype=np.int64)
+        return int(slot_times_ns(slot, _rate(grid))[0])
+
+    def _go_idle(self, quiet: Collection[str]) -> None:
+        state = self.state
+        for idle in self._plan:
+            memory = state.gateways.get(idle.gateway_id)
+            due = max(state.closed_ns, 0) >= idle.from_ns and state.closed_ns < self._replay_until_ns
+            if memory and idle.to_ns is None and due and memory.idle_from_ns < 0:
+                memory.idle_from_ns = idle.from_ns
+                state.idle = [*state.idle, idle]
+        if not quiet or state.closed_ns < self._replay_until_ns:
+            return
+        newest_ns = self.newest_ns
+        for gateway in self._gateways.values():
+            memory = state.gateways[gateway.id]
+            behind = newest_ns >= 0 and self._gateway_ns(gateway, 0) < newest_ns - IDLE_NS
+            if gateway.level in quiet and behind and memory.idle_from_ns < 0 and not memory.ended:
+                memory.idle_from_ns = max(state.closed_ns, 0)
+                idle = Idle(self.layout.site_id, gateway.id, memory.idle_from_ns)
+                state.idle = [*state.idle, idle]
+
+    def _begin(self) -> bool:
+        """Start the grid at the second of the oldest sample, once every gateway has spoken."""
+        state = self.state
+        for gateway_id, memory in state.gateways.items():
+            planned = any(i.gateway_id == gateway_id and i.from_ns == 0 for i in self._plan)
+            if not (memory.next_slot >= 0 or memory.ended or memory.idle_from_ns >= 0 or planned):
+                return False
+        first_ns = self._oldest_ns()
+        if first_ns is None:
+            return False
+        state.closed_ns = first_ns // NS_PER_S * NS_PER_S
+        return True
+
+    def _oldest_ns(self) -> int | None:
+        times = [
+            int(slot_times_ns(np.array([piece.slot]), _rate(grid))[0])
+            for grid in self.layout.grids
+            for piece in self.state.pieces[grid.level]
+        ]
+        return min(times, default=None)
+
+    def _passed_ns(self) -> int:
+        """The time that every gateway which counts has passed by its lateness."""
+        state, passed, bound = self.state, [], HELD
+        for gateway in self._gateways.values():
+            memory = state.gateways[gateway.id]
+            planned = False
+            for idle in self._plan:
+                if idle.gateway_id == gateway.id and state.closed_ns < self._replay_until_ns:
+                    to_ns = HELD if idle.to_ns is None else idle.to_ns
+                    planned |= idle.from_ns <= state.closed_ns < to_ns
+                    bound = min([bound, *(t for t in (idle.from_ns, to_ns) if t > state.closed_ns)])
+            if not (memory.ended or memory.idle_from_ns >= 0 or planned):
+                lateness = _lateness_slots(gateway, self.layout.grid_of[gateway.level])
+                passed.append(self._gateway_ns(gateway, lateness))
+        if passed:
+            return min(*passed, bound)
+        if all(memory.ended for memory in state.gateways.values()):
+            return -(-self.newest_ns // NS_PER_S) * NS_PER_S
+        return state.closed_ns
+
+    def _jump(self, until_ns: int) -> None:
+        """Start anew behind a hole of more than an hour: nothing learned is worth keeping."""
+        oldest_ns, state = self._oldest_ns(), self.state
+        hole = oldest_ns is not None and oldest_ns - state.closed_ns > RESTART_NS
+        if oldest_ns is not None and hole and until_ns > oldest_ns:
+            fresh = _start(self.layout)
+            state.last_w, state.missing, state.restart = fresh.last_w, fresh.missing, True
+            state.closed_ns = oldest_ns // NS_PER_S * NS_PER_S
+
+    def _blocks(self, ticks: int) -> Iterator[Block]:
+        state, layout = self.state, self.layout
+        power_w, valid, cuts = {}, {}, {}
+        for grid in layout.grids:
+            raw = self._gather(grid, ticks)
+            power_w[grid.level], valid[grid.level], cuts[grid.level] = self._fill(grid, raw)
+        starts = sorted({0, *(k for per_level in cuts.values() for k in per_level)})
+        for k, end in zip(starts, [*starts[1:], ticks], strict=True):
+            resets = {level: per_level[k] for level, per_level in cuts.items() if k in per_level}
+            state.resets += sum(int(mask.sum()) for mask in resets.values())
+            cut = {g.level: slice(k * g.per_tick, end * g.per_tick) for g in layout.grids}
+            t0_ns = state.closed_ns
+            state.closed_ns += (end - k) * layout.tick_ns
+            if state.closed_ns % NS_PER_S >= layout.tick_ns * layout.ticks_per_s:
+                state.closed_ns = -(-state.closed_ns // NS_PER_S) * NS_PER_S
+            restart, state.restart = state.restart, False
+            yield Block(
+                t0_ns,
+                end - k,
+                {level: x[:, cut[level]] for level, x in power_w.items()},
+                {level: v[:, cut[level]] for level, v in valid.items()},
+                resets,
+                restart,
+            )
+
+    def _gather(self, grid: LevelGrid, ticks: int) -> Any:
+        """Open samples of the next ticks, (channel, time) float64, NaN where none came."""
+        start = _slot(self.state.closed_ns, grid)
+        count = ticks * grid.per_tick
+        out = np.full((grid.channels, count), np.nan)
+        keep = []
+        for piece in reversed(self.state.pieces[grid.level]):
+            lo, hi = max(piece.slot, start), min(piece.slot + piece.power_w.shape[1], start + count)
+            if piece.slot + piece.power_w.shape[1] > start + count:
+                keep.append(piece)
+            if lo >= hi:
+                continue
+            part = piece.power_w[:, lo - piece.slot : hi - piece.slot]
+            there = ~np.isnan(part)
+            at = (piece.index[:, None], np.arange(lo - start, hi - start)[None, :])
+            out[at] = part if there.all() else np.where(there, part, out[at])
+        self.state.pieces[grid.level] = keep[::-1]
+        return out
+
+    def _fill(self, grid: LevelGrid, raw: Any) -> tuple[Any, Any, dict[int, Any]]:
+        """Hold short gaps, zero long ones; says in which ticks which channels are reset."""
+        state, level = self.state, grid.level
+        there = ~np.isnan(raw)
+        if there.all():
+            state.last_w[level] = raw[:, -1].copy()
+            state.missing[level] = np.zeros(grid.channels, np.int64)
+            return raw, there, {}
+        slot = np.arange(raw.shape[1])
+        newest = np.maximum.accumulate(np.where(there, slot, -1), axis=1)
+        run = np.where(newest >= 0, slot - newest, state.missing[level][:, None] + slot + 1)
+        held = np.take_along_axis(raw, np.maximum(newest, 0), axis=1)
+        held = np.where(newest >= 0, held, state.last_w[level][:, None])
+        known = (run <= grid.gap_slots) & ~np.isnan(held)
+        state.gap_cells += int(np.count_nonzero(known & ~there)) // grid.stride
+        state.last_w[level] = held[:, -1].copy()
+        state.missing[level] = run[:, -1].copy()
+        crossed = run == grid.gap_slots + 1
+        ticks = crossed.reshape(grid.channels, -1, grid.per_tick).any(axis=2)
+        resets = {int(k): ticks[:, k].copy() for k in np.flatnonzero(ticks.any(axis=0))}
+        return np.where(known, held, 0.0), there, resets
+
+
+def _start(layout: SiteLayout) -> AlignState:
+    return AlignState(
+        gateways={gateway.id: GatewayState() for gateway in layout.topology.gateways},
+        pieces={grid.level: [] for grid in layout.grids},
+        last_w={grid.level: np.full(grid.channels, np.nan) for grid in layout.grids},
+        missing={grid.level: np.full(grid.channels, HELD // 2, np.int64) for grid in layout.grids},
+    )
+
+
+def _slot(time_ns: int, grid: LevelGrid) -> int:
+    """The slot that begins at a tick's boundary."""
+    return (2 * time_ns * grid.rate + NS_PER_S) // (2 * NS_PER_S)
+
+
+def _rate(grid: LevelGrid) -> Rate:
+
+
+    return Rate(grid.rate)
+
+
+def _lateness_slots(gateway: Gateway, grid: LevelGrid) -> int:
+    return -(-gateway.lateness_ns * grid.rate // NS_PER_S)
+
+
+def _drop_held(memory: GatewayState) -> list[Verdict]:
+    """Give up on messages far ahead that nothing continued."""
+    waiting, memory.held = memory.held, []
+    text = "more than 60 s ahead of its gateway's newest sample, and not continued"
+    return [Verdict(one.receipt, 0, Cause("clock", text)) for one in waiting]

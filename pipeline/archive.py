@@ -1,0 +1,271 @@
+"""
+The archive's front: layout, the published catalog of views, read-only queries.
+
+The only file that imports duckdb. The Parquet commits (`commits`) are the archive;
+``archive.duckdb`` is a small, disposable catalog of views over them, replaced in one rename.
+
+Errors
+------
+ArchiveError
+    QueryError  a query that was refused, failed, or went past its limits
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+
+from pipeline import commit_files as files
+from pipeline.views import VIEWS, definitions, log_of, text
+from schemas.tables import TABLES
+
+__all__ = ["VIEWS", "ArchiveError", "Limits", "QueryError", "create", "info", "publish", "query"]
+
+CATALOG = "archive.duckdb"
+MIB = 1 << 20
+
+
+class ArchiveError(Exception):
+    """The archive could not be made or read; one sentence."""
+
+
+class QueryError(ArchiveError):
+    """A query that was refused, failed, or went past its limits; one sentence."""
+
+
+class Limits(NamedTuple):
+    """What one query may take."""
+
+    rows: int = 100_000
+    run_s: float = 60.0
+    memory_bytes: int = 1024 * MIB
+    threads: int = 2
+
+
+def create(root: Path) -> None:
+    """
+    Make the archive, or make ready the one that is there; safe when many do it at once.
+
+    The catalog is published again where it is missing, damaged, or speaks of another folder or
+    other views.
+
+    Raises
+    ------
+    ArchiveError, pipeline.commits.CommitError
+        One sentence.
+    """
+    root = _checked(root)
+    files.create_layout(root)
+    if not _current(root):
+        publish(root)
+
+
+def publish(root: Path) -> None:
+    """
+    Replace ``archive.duckdb`` in one rename; open sessions keep the one they have.
+
+    Raises
+    ------
+    ArchiveError
+        One sentence.
+    """
+    root = _checked(root)
+    draft = root / "tmp" / f"catalog-{secrets.token_hex(8)}.duckdb"
+    try:
+        with contextlib.closing(duckdb.connect()) as con:
+            # 1.0 is what every duckdb since reads
+            con.execute(f"ATTACH {text(draft)} AS archive (STORAGE_VERSION 'v1.0.0')")
+            con.execute("USE archive")
+            for statement in definitions(root):
+                con.execute(statement)
+            con.execute("CREATE TABLE catalog_of (definition VARCHAR)")
+            con.execute("INSERT INTO catalog_of VALUES (?)", [_fingerprint(root)])
+            con.execute("CHECKPOINT archive")
+            con.execute("USE memory")
+            con.execute("DETACH archive")
+        draft.chmod(0o444)
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        (root / f"{CATALOG}.wal").unlink(missing_ok=True)  # a dead session's would be applied
+        draft.rename(root / CATALOG)
+        files.fsync_folder(root)
+    except (duckdb.Error, OSError) as error:
+        draft.unlink(missing_ok=True)
+        msg = f"catalog of archive {root} could not be published: {_first_line(error)}"
+        raise ArchiveError(msg) from error
+
+
+def query(root: Path, sql: str, *, limits: Limits | None = None) -> tuple[list[str], list[Any]]:
+    """
+    Answer one SELECT over the archive as it stands at one instant, across all tables.
+
+    Parameters
+    ----------
+    root : Path
+        The archive.
+    sql : str
+        One SELECT (or VALUES, SHOW, DESCRIBE); it sees the views and no other file.
+    limits : Limits, optional
+        Rows, seconds, bytes and threads.
+
+    Returns
+    -------
+    columns : list of str
+    rows : list of tuple
+
+    Raises
+    ------
+    QueryError
+        One sentence.
+    """
+    limits = limits or Limits()
+    root = _existing(root)
+    _check_select(sql)
+    with _failures_as_sentences(limits), contextlib.closing(duckdb.connect()) as con:
+        _open(con, root, sql, limits)
+        timer = threading.Timer(limits.run_s, con.interrupt)
+        timer.start()
+        try:
+            result = con.execute(sql)
+            columns = [column[0] for column in result.description or ()]
+            rows = result.fetchmany(limits.rows + 1)
+        finally:
+            timer.cancel()
+    if len(rows) > limits.rows:
+        msg = f"the query gives more than {limits.rows} rows; add a LIMIT or aggregate"
+        raise QueryError(msg)
+    return columns, rows
+
+
+def info(root: Path) -> dict[str, Any]:
+    """
+    What the archive holds, for ``pipeline archive info``.
+
+    Returns
+    -------
+    dict
+        ``root, bytes, writers: {name: {n, archived_until_ns, offsets, snapshots}}, rows: {table:
+        n}, events, from_ns, until_ns``; the span is that of the windows, absent without any.
+
+    Raises
+    ------
+    QueryError, pipeline.commits.CommitError
+        One sentence.
+    """
+    root = _existing(root)
+    newest = [files.newest_commit(root, name) for name in files.newest_numbers(root)]
+    counts = ", ".join(f"(SELECT count(*) FROM {log_of(t)}) AS {t}" for t in TABLES)  # noqa: S608
+    span = "min(t0_ns) AS from_ns, max(t0_ns + duration_ns) AS until_ns"
+    columns, rows = query(
+        root,
+        f"SELECT {counts}, (SELECT count(*) FROM events) AS n, {span} FROM windows",  # noqa: S608
+    )
+    found = dict(zip(columns, rows[0], strict=True))
+    known = {name: found[name] for name in ("from_ns", "until_ns") if found[name] is not None}
+    return {
+        "root": str(root),
+        "bytes": sum(p.stat().st_size for p in (root / "live").rglob("*") if p.is_file()),
+        "writers": {
+            record.writer: {
+                "n": record.n,
+                "archived_until_ns": record.archived_until_ns,
+                "offsets": record.offsets,
+                "snapshots": list(record.snapshots),
+            }
+            for record in newest
+            if record
+        },
+        "rows": {table: found[table] for table in TABLES},
+        "events": found["n"],
+        **known,
+    }
+
+
+def _fingerprint(root: Path) -> str:
+    return "\n".join(definitions(root))
+
+
+def _current(root: Path) -> bool:
+    path = root / CATALOG
+    if not path.exists():
+        return False
+    try:
+        with contextlib.closing(duckdb.connect()) as con:
+            con.execute(f"ATTACH {text(path)} AS archive (READ_ONLY)")
+            found = con.execute("SELECT definition FROM archive.catalog_of").fetchall()
+    except duckdb.Error:
+        return False  # damaged: it is disposable
+    return found == [(_fingerprint(root),)]
+
+
+def _open(con: Any, root: Path, sql: str, limits: Limits) -> None:
+    """Give a fresh in-memory session the views, all cut at one instant, and lock it."""
+    con.execute(f"SET memory_limit = '{limits.memory_bytes // MIB} MiB'")
+    con.execute(f"SET threads = {limits.threads}")
+    con.execute("SET temp_directory = ''")
+    con.execute(f"SET allowed_directories = [{text(root / 'live')}]")
+    con.execute("SET enable_external_access = false")
+    cut = ", ".join(f"{text(name)}: {n}" for name, n in files.newest_numbers(root).items())
+    pinned = f" WHERE commit <= (MAP {{{cut}}})[writer]" if cut else " WHERE false"
+    used = [view for view in VIEWS if view in sql.lower()] or list(VIEWS)
+    if "events" in used:
+        used.append("event_log")
+    for statement in definitions(root, pinned):
+        if statement.split()[2] in used:  # CREATE VIEW <name>: each costs a look at every commit
+            con.execute(statement)
+    con.execute("SET lock_configuration = true")
+
+
+def _check_select(sql: str) -> None:
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        msg = f"the query cannot be read: {_first_line(error)}"
+        raise QueryError(msg) from error
+    if [s.type for s in statements] != [duckdb.StatementType.SELECT]:
+        msg = "the SQL door takes one SELECT and writes nothing; for more, use the duckdb shell"
+        raise QueryError(msg)
+
+
+@contextlib.contextmanager
+def _failures_as_sentences(limits: Limits) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.InterruptException as error:
+        msg = f"the query took longer than {limits.run_s:g} s; narrow it by time or node"
+        raise QueryError(msg) from error
+    except duckdb.OutOfMemoryException as error:
+        size = f"{limits.memory_bytes // MIB} MiB"
+        msg = f"the query needs more than {size} of memory; narrow it by time or node"
+        raise QueryError(msg) from error
+    except duckdb.Error as error:
+        msg = f"the query failed: {_first_line(error)}"
+        raise QueryError(msg) from error
+
+
+def _checked(root: Path) -> Path:
+    root = Path(root).absolute()
+    if any(letter in str(root) for letter in "*?[]{}"):
+        msg = f"archive folder {root} has one of * ? [ ] {{ }} in its name; use another name"
+        raise ArchiveError(msg)
+    return root.resolve()
+
+
+def _existing(root: Path) -> Path:
+    root = _checked(root)
+    if not files.commit_path(root, files.SCHEMA_WRITER, files.SCHEMA_N).exists():
+        msg = f"there is no archive at {root}; name the folder of one"
+        raise QueryError(msg)
+    return root
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,281 @@
+"""
+What lies on disk in an archive, and the one rename that makes a commit visible.
+
+    live/writer=<name>/commit=<n>/     <table>.parquet …, commit.json, sometimes snapshot.bin
+    live/writer=!/commit=00000000/     every table without a row: the tables' schema
+    owners/site=<site_id>              name of the writer that first archived the site
+    sealed/bound.json                  {writer: n}: commits up to n are sealed, their numbers void
+    tmp/writer=<name>/                 commits in the making
+
+Errors
+------
+CommitError     the archive could not take a commit
+    Fenced      another process has claimed the writer's name
+    SiteOwned   the site belongs to another writer
+    OtherCount  the archive was written with another number of partitions
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pipeline import rows
+from schemas.tables import TABLES, VERSION
+
+SCHEMA_WRITER = "!"
+SCHEMA_N = 0
+
+
+class CommitError(Exception):
+    """The archive could not take a commit; one sentence."""
+
+
+class Fenced(CommitError):
+    """Another process has claimed the writer's name."""
+
+
+class SiteOwned(CommitError):
+    """The site belongs to another writer."""
+
+
+class OtherCount(CommitError):
+    """The archive was written with another number of partitions."""
+
+
+class Idle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A gateway that held nobody up, from frame to frame, ns; ``to_ns`` is null while it lasts."""
+
+    site_id: str
+    gateway_id: str
+    from_ns: int
+    to_ns: int | None = None
+
+
+class CommitRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``commit.json``: where the writer stands, cumulative over its sites."""
+
+    version: int = VERSION
+    writer: str
+    n: int
+    claim: bool = False
+    """True where the commit only took the name over."""
+    offsets: dict[str, int] = {}
+    """Topic to next offset to acknowledge: every message before it is fully archived."""
+    read_offsets: dict[str, int] = {}
+    """Topic to next offset to be read into the state: where a snapshot goes on."""
+    archived_until_ns: dict[str, int] = {}
+    """Site to end of its newest archived frame, ns."""
+    idle: tuple[Idle, ...] = ()
+    """What a recomputation must obey, back to the older of the two snapshots."""
+    origin: dict[str, str] = {}
+    """Cluster and topic ids the offsets belong to."""
+    snapshot: bool = False
+    """True where the commit brought a snapshot; it is unlinked once two newer ones exist."""
+    snapshots: tuple[int, ...] = ()
+    """Commits whose snapshots are kept, oldest first."""
+    rows: dict[str, int] = {}
+    """Table to rows in this commit."""
+
+
+def commit_path(root: Path, name: str, n: int) -> Path:
+    """Directory of commit ``n`` of writer ``name``."""
+    return root / "live" / f"writer={name}" / f"commit={n:08d}"
+
+
+def create_layout(root: Path) -> None:
+    """
+    Make the archive's directories and its zero-row first commit; safe when many do it at once.
+
+    Raises
+    ------
+    CommitError
+        One sentence, when the archive there has other tables than `schemas.tables`, or the disk
+        refuses.
+    """
+    first = commit_path(root, SCHEMA_WRITER, SCHEMA_N)
+    try:
+        for part in ("live/writer=!", "owners", "sealed", "tmp"):
+            (root / part).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"archive {root} cannot be made: {error.strerror}; choose a folder one can write to"
+        raise CommitError(msg) from error
+    if not first.exists():
+        tables = {name: schema.empty_table() for name, schema in TABLES.items()}
+        with contextlib.suppress(Fenced):  # another process was faster
+            publish(root, CommitRecord(writer=SCHEMA_WRITER, n=SCHEMA_N), tables, None)
+        fsync_folder(root / "live")
+        fsync_folder(root)
+    for name, schema in TABLES.items():
+        if not rows.has_schema(first / f"{name}.parquet", schema):
+            msg = (
+                f"archive {root} has another table {name} than this version writes; "
+                "use another archive folder"
+            )
+            raise CommitError(msg)
+
+
+def publish(root: Path, record: CommitRecord, tables: Mapping[str, Any], more: Any) -> None:
+    """
+    Write a commit under ``tmp/``, make it durable, and show it with one rename.
+
+    Parameters
+    ----------
+    root : Path
+        The archive.
+    record : CommitRecord
+        Becomes ``commit.json``; names writer and number.
+    tables : mapping of table name to pa.Table
+        One Parquet file each.
+    more : bytes or None
+        Becomes ``snapshot.bin``.
+
+    Raises
+    ------
+    Fenced
+        One sentence, when the number is taken or sealed: whoever took it is the writer now.
+    CommitError
+        One sentence, when the disk refuses.
+    """
+    target = commit_path(root, record.writer, record.n)
+    draft = root / "tmp" / target.parent.name / f"{record.n:08d}-{secrets.token_hex(8)}"
+    try:
+        _refuse_taken(root, record)
+        draft.mkdir(parents=True)
+        _fill(draft, record, tables, more)
+        draft.rename(target)  # onto an existing commit: ENOTEMPTY
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        _refuse_taken(root, record)
+        msg = (
+            f"commit {record.n} of writer {record.writer} could not be written to {root}: "
+            f"{error.strerror or error}; nothing of it is visible, make room and start again"
+        )
+        raise CommitError(msg) from error
+    fsync_folder(target.parent)
+    if sealed_bound(root, record.writer) >= record.n:
+        raise _fenced(record)  # the number was sealed and freed meanwhile: void
+
+
+def _fill(draft: Path, record: CommitRecord, tables: Mapping[str, Any], more: Any) -> None:
+    for name, table in tables.items():
+        path = draft / f"{name}.parquet"
+        rows.write(table, path, documented=record.writer == SCHEMA_WRITER)
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    if more is not None:
+        write_durably(draft / "snapshot.bin", more)
+    write_durably(draft / "commit.json", msgspec.json.encode(record))
+    fsync_folder(draft)
+
+
+def _refuse_taken(root: Path, record: CommitRecord) -> None:
+    taken = commit_path(root, record.writer, record.n).exists()
+    if taken or sealed_bound(root, record.writer) >= record.n:
+        raise _fenced(record)
+
+
+def _fenced(record: CommitRecord) -> Fenced:
+    return Fenced(
+        f"writer {record.writer} is fenced at commit {record.n}: another process has claimed the "
+        "name and goes on from there; stop this one"
+    )
+
+
+def writers(root: Path) -> list[str]:
+    """Names of all writers, sorted, the schema's own left out."""
+    names = (p.name.removeprefix("writer=") for p in (root / "live").glob("writer=*"))
+    return sorted(name for name in names if name != SCHEMA_WRITER)
+
+
+def numbers(root: Path, name: str) -> list[int]:
+    """Numbers of a writer's visible commits, unsorted; those at or below the bound are void."""
+    try:
+        entries = os.listdir(commit_path(root, name, 0).parent)  # noqa: PTH208 (86,400 a day)
+    except FileNotFoundError:
+        return []
+    bound = sealed_bound(root, name)
+    found = (int(e[7:]) for e in entries if e.startswith("commit=") and e[7:].isdigit())
+    return [n for n in found if n > bound]
+
+
+def sealed_bound(root: Path, name: str) -> int:
+    """Return the newest sealed number of a writer; -1 where nothing is sealed."""
+    try:
+        data = (root / "sealed" / "bound.json").read_bytes()
+    except FileNotFoundError:
+        return -1
+    return msgspec.json.decode(data, type=dict[str, int]).get(name, -1)
+
+
+def newest_numbers(root: Path) -> dict[str, int]:
+    """Writer to number of its newest commit: a consistent cut through the archive."""
+    found = {name: numbers(root, name) for name in writers(root)}
+    return {name: max(of) for name, of in found.items() if of}
+
+
+def newest_commit(root: Path, name: str) -> CommitRecord | None:
+    """Return the newest commit of a writer, or None before its first."""
+    found = numbers(root, name)
+    return read_commit(commit_path(root, name, max(found))) if found else None
+
+
+def read_commit(path: Path) -> CommitRecord:
+    """
+    Read the record of one commit directory.
+
+    Raises
+    ------
+    CommitError
+        One sentence, when it is damaged or of another version.
+    """
+    try:
+        return msgspec.json.decode((path / "commit.json").read_bytes(), type=CommitRecord)
+    except msgspec.MsgspecError as error:
+        msg = f"{path / 'commit.json'} is damaged or of another version ({error}); see docs/adr"
+        raise CommitError(msg) from error
+
+
+def snapshots(root: Path, name: str) -> Iterator[tuple[bytes, CommitRecord]]:
+    """Give the kept snapshots, newest first, each with its commit; one that vanished is skipped."""
+    newest = newest_commit(root, name)
+    for n in reversed(newest.snapshots if newest else ()):
+        path = commit_path(root, name, n)
+        with contextlib.suppress(FileNotFoundError):
+            found = (path / "snapshot.bin").read_bytes(), read_commit(path)
+            yield found
+
+
+def load_snapshot(root: Path, name: str) -> tuple[bytes, CommitRecord] | None:
+    """Return the newest snapshot and the commit that brought it, or None."""
+    return next(snapshots(root, name), None)
+
+
+def unlink_snapshots(root: Path, name: str, of: Iterable[int]) -> None:
+    """Let the snapshots of these commits go."""
+    for n in of:
+        (commit_path(root, name, n) / "snapshot.bin").unlink(missing_ok=True)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a new file and wait until it is on disk."""
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def fsync_folder(path: Path) -> None:
+    """Wait until a folder's entries are on disk."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,164 @@
+"""Bytes to rows of the site's arrays, or a dead letter with its reason; never raises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from schemas.events import DeadLetter
+from schemas.telemetry import Refused, RowRefusal, Slice, parse
+from schemas.topics import TELEMETRY
+from schemas.topology import Topology
+
+__all__ = ["Cause", "Decoder", "Message", "Rows", "dead_letter"]
+
+HEAD_BYTES = 1024
+ABSURD = 3.0
+"""A power above this many times the node's rating is no measurement."""
+
+
+class Message(NamedTuple):
+    """One message as it was received."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes | None
+    content_type: str = ""
+
+
+class Rows(NamedTuple):
+    """A slice whose rows are known: ``power_w[i]`` (row, time) belongs to channel ``index[i]``."""
+
+    piece: Slice
+    index: Any
+    power_w: Any
+    refused: tuple[RowRefusal, ...]
+
+
+class _Known(NamedTuple):
+    """What a gateway's channel names resolved to the last time."""
+
+    names: tuple[str, ...]
+    index: Any
+    limit_w: Any
+    unknown: tuple[int, ...]
+
+
+class Decoder:
+    """Reads messages against the topologies; remembers resolved channel names by gateway."""
+
+    def __init__(self, topologies: Mapping[str, Topology]) -> None:
+        self._topologies = topologies
+        self._known: dict[tuple[str, str], _Known] = {}
+
+    def decode(self, message: Message) -> Rows | Refused:
+        """Parse and check one message; a message that cannot be used comes back as `Refused`."""
+        try:
+            piece = parse(message.value, message.content_type)
+            if TELEMETRY.get(piece.level) != message.topic:
+                text = f"level {piece.level[:32]!r} does not belong on {message.topic}"
+                raise Refused("level", text)
+            return self.check(piece)
+        except Refused as refused:
+            return refused
+
+    def check(self, piece: Slice) -> Rows:
+        """
+        Check a parsed slice against its site's topology and find its rows.
+
+        Raises
+        ------
+        Refused
+            ``site``, ``gateway``, ``level`` or ``rate``.
+        """
+        topology = self._topologies.get(piece.site_id)
+        if topology is None:
+            raise Refused("site", f"site {piece.site_id[:64]!r} has no topology here; add its file")
+        gateway = topology.gateway_by_id.get(piece.gateway_id)
+        if gateway is None:
+            text = f"gateway {piece.gateway_id[:64]!r} is not in site {piece.site_id}'s topology"
+            raise Refused("gateway", text)
+        if gateway.level != piece.level:
+            text = f"gateway {gateway.id} sends level {gateway.level}, not {piece.level[:32]!r}"
+            raise Refused("level", text)
+        if gateway.rate != piece.rate:
+            text = f"gateway {gateway.id} is declared with {gateway.rate} Hz and sent {piece.rate} Hz"
+            raise Refused("rate", text)
+        return self._rows(piece, topology)
+
+    def _rows(self, piece: Slice, topology: Topology) -> Rows:
+        known = self._resolve(piece, topology)
+        power_w, refused = piece.power_w, list(piece.refused)
+        if not piece.channel_ids:
+            return Rows(piece, known.index, power_w, tuple(refused))
+        bad = dict.fromkeys(known.unknown, "channel")
+        with np.errstate(invalid="ignore"):
+            top_w = np.abs(power_w).max(axis=1, initial=0.0, where=~np.isnan(power_w))
+        for row in np.flatnonzero(top_w > known.limit_w):
+            bad.setdefault(int(row), "infinite" if np.isinf(top_w[row]) else "rating")
+        if not bad:
+            return Rows(piece, known.index, power_w, tuple(refused))
+        refused += [RowRefusal(piece.channel_ids[row][:64], bad[row]) for row in sorted(bad)]  # type: ignore[arg-type]
+        keep = np.array([i for i in range(len(piece.channel_ids)) if i not in bad], dtype=np.int64)
+        return Rows(piece, known.index[keep], power_w[keep], tuple(refused))
+
+    def _resolve(self, piece: Slice, topology: Topology) -> _Known:
+        key = (piece.site_id, piece.gateway_id)
+        known = self._known.get(key)
+        if known is None or known.names != piece.channel_ids:
+            known = _look_up(piece, topology)
+            self._known[key] = known
+        return known
+
+
+def _look_up(piece: Slice, topology: Topology) -> _Known:
+    row_of = {c.id: i for i, c in enumerate(topology.level_channels[piece.level])}
+    owner = topology.channel_gateway
+    index, limits, unknown, seen = [], [], [], set()
+    for row, name in enumerate(piece.channel_ids):
+        mine = name in row_of and owner[name] == piece.gateway_id and name not in seen
+        seen.add(name)
+        if not mine:
+            unknown.append(row)
+        index.append(row_of.get(name, 0))
+        rating_w = _rating_w(topology, piece.level, row_of.get(name)) if mine else None
+        limits.append(np.finfo(np.float32).max if rating_w is None else ABSURD * rating_w)
+    return _Known(
+        piece.channel_ids, np.array(index, dtype=np.int64), np.array(limits), tuple(unknown)
+    )
+
+
+def _rating_w(topology: Topology, level: str, row: int | None) -> float | None:
+    if row is None:
+        return None
+    channel = topology.level_channels[level][row]
+    return topology.node_by_id[channel.node_id].rating_w
+
+
+class Cause(NamedTuple):
+    """Why a message, or a part of it, could not be used."""
+
+    reason: str
+    detail: str
+    rows: tuple[RowRefusal, ...] = ()
+    samples: int | None = None
+
+
+def dead_letter(message: Message, cause: Cause, site_id: str | None = None) -> DeadLetter:
+    """The dead letter of a message: reason, where it stood, its size and first KiB."""
+    value = message.value or b""
+    return DeadLetter(
+        reason=cause.reason,
+        detail=cause.detail,
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        size=len(value),
+        head=value[:HEAD_BYTES],
+        site_id=site_id,
+        rows=cause.rows[:1000],
+        samples=cause.samples,
+    )

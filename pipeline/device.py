@@ -1,0 +1,141 @@
+"""
+The one choice between CPU and GPU, made at start and said in one line; the only cupy import.
+
+Everything else receives a `Device` and follows the array it is given. There is no fallback once
+a device is chosen: a GPU that fails later stops the process.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.errors import DeviceError, UsageError
+
+__all__ = ["CPU", "Device", "choose"]
+
+_CUDA = re.compile(r"cuda:(\d{1,3})")
+PROBE_SAMPLES = 1000
+
+
+class Device(NamedTuple):
+    """Where frames are computed."""
+
+    name: str
+    """``cpu`` or ``cuda:N``."""
+    line: str
+    """What the log says once: ``device: cpu (cupy not installed)``."""
+    xp: ModuleType
+    """NumPy or CuPy."""
+    upload: Callable[[np.ndarray], Any]
+    """One copy host to device, in the order of the current stream."""
+    download: Callable[[Any], np.ndarray]
+    """One copy device to host; waits for the work queued before it."""
+
+
+def _same(array: np.ndarray) -> np.ndarray:
+    return array
+
+
+def _cpu(why: str = "") -> Device:
+    line = f"device: cpu ({why})" if why else "device: cpu"
+    return Device("cpu", line, np, _same, _same)
+
+
+CPU = _cpu()
+
+
+def choose(name: str = "auto") -> Device:
+    """
+    Choose a device that has been seen to work.
+
+    Parameters
+    ----------
+    name : str
+        ``auto`` (the first GPU if it works, else the CPU with the reason), ``cpu`` or ``cuda:N``.
+
+    Raises
+    ------
+    DeviceError
+        ``cuda:N`` was asked for and does not work; the text says why.
+    UsageError
+        The name is none of the three.
+    """
+    if name == "cpu":
+        return _cpu("as set")
+    match = _CUDA.fullmatch(name)
+    if name != "auto" and match is None:
+        msg = f"device is {name!r}; use auto, cpu or cuda:N"
+        raise UsageError(msg)
+    number = int(match[1]) if match else 0
+    try:
+        return _cuda(number)
+    except DeviceError as error:
+        if match is None:
+            return _cpu(str(error))
+        msg = f"device cuda:{number} does not work: {error}; mend it or set device = 'cpu'"
+        raise DeviceError(msg) from error
+
+
+def _cuda(number: int) -> Device:
+    try:
+        import cupy  # noqa: PLC0415  # an optional extra, and slow to import
+    except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name == "cupy"
+        msg = "cupy not installed" if missing else f"cupy does not load: {_first_line(error)}"
+        raise DeviceError(msg) from error
+    try:
+        found = cupy.cuda.runtime.getDeviceCount()
+        if number >= found:
+            msg = f"{found} GPU{'s' if found != 1 else ''} found, counted from 0"
+            raise DeviceError(msg)
+        cupy.cuda.Device(number).use()
+        _probe(cupy)
+        facts = cupy.cuda.runtime.getDeviceProperties(number)
+    except DeviceError:
+        raise
+    except Exception as error:  # drivers fail in classes of their own
+        msg = f"{type(error).__name__}: {_first_line(error)}"
+        raise DeviceError(msg) from error
+    model = facts["name"].decode(errors="replace")
+    size_gb = facts["totalGlobalMem"] / 1e9
+    line = f"device: cuda:{number} ({model}, {size_gb:.0f} GB)"
+    return Device(f"cuda:{number}", line, cupy, _uploader(cupy, number), _downloader(cupy, number))
+
+
+def _probe(cupy: Any) -> None:
+    """Compile, launch and check what a broken tool kit cannot do: a kernel and an FFT."""
+    x = np.arange(PROBE_SAMPLES, dtype=np.float64)
+    kernel = cupy.ElementwiseKernel("float64 x", "float64 y", "y = 3 * x - 1", "lockstep_probe")
+    if not np.array_equal(cupy.asnumpy(kernel(cupy.asarray(x))), 3 * x - 1):
+        msg = "a small kernel gave wrong numbers"
+        raise DeviceError(msg)
+    tone = np.sin(2 * np.pi * 37 * x / PROBE_SAMPLES)
+    spectrum = np.abs(cupy.asnumpy(cupy.fft.rfft(cupy.asarray(tone))))
+    if not np.allclose(spectrum, np.abs(np.fft.rfft(tone)), atol=1e-6 * PROBE_SAMPLES):
+        msg = "a small FFT gave wrong numbers"
+        raise DeviceError(msg)
+
+
+def _uploader(cupy: Any, number: int) -> Callable[[np.ndarray], Any]:
+    def upload(array: np.ndarray) -> Any:
+        with cupy.cuda.Device(number):  # the current device is per thread
+            return cupy.asarray(array)
+
+    return upload
+
+
+def _downloader(cupy: Any, number: int) -> Callable[[Any], np.ndarray]:
+    def download(array: Any) -> np.ndarray:
+        with cupy.cuda.Device(number):
+            return cupy.asnumpy(array)
+
+    return download
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

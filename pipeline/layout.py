@@ -1,0 +1,203 @@
+"""A site's arrays, planned once from its topology: levels, ticks, rows, nodes and sums."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from operators import segments
+from schemas.topology import LEVELS, Topology
+from schemas.units import NS_PER_S, Rate
+
+__all__ = ["LevelGrid", "NodeRow", "SiteLayout"]
+
+FRAME_MIN_S = 0.1
+SMALL_SITE_CHANNELS = 64
+
+
+class LevelGrid(NamedTuple):
+    """One level's grid: ``rate`` slots a second inside; a slower level fills every ``stride``-th."""
+
+    level: str
+    rate: int
+    stride: int
+    per_tick: int
+    channels: int
+    gap_slots: int
+
+    @property
+    def votes(self) -> bool:
+        """Levels slower than 1 Hz give windows and state, no votes."""
+        return self.stride == 1
+
+
+class NodeRow(NamedTuple):
+    """One node as a row of the node arrays. ``parent`` and ``children`` are node rows."""
+
+    id: str
+    level: str
+    parent: int
+    children: tuple[int, ...]
+    channels: tuple[int, ...]
+    rating_w: float | None
+
+
+def _frame_samples(rate: int) -> int:
+    """The smallest whole number of samples that spans 100 ms and divides a second."""
+    return next(n for n in range(1, rate + 1) if rate % n == 0 and n / rate >= FRAME_MIN_S)
+
+
+class SiteLayout:
+    """
+    Rows and grids of one site.
+
+    Channels of all levels form one stack of rows (rack, then pdu, then substation); the node
+    arrays follow ``nodes`` (rack nodes, then PDUs, then the substation). A site tick is the
+    shortest time in which every level has whole frames; it divides a second.
+    """
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self.site_id = topology.site.id
+        rates = {level: topology.level_rate[level] for level in topology.levels}
+        per_s = {
+            level: rate.samples // _frame_samples(rate.samples) for level, rate in rates.items()
+        }
+        self.ticks_per_s = math.gcd(*per_s.values())
+        self.tick_ns = NS_PER_S // self.ticks_per_s
+        self.grids = tuple(self._grid(level, rates[level]) for level in topology.levels)
+        self.grid_of = {grid.level: grid for grid in self.grids}
+        self.channel_ids = tuple(
+            c.id for level in topology.levels for c in topology.level_channels[level]
+        )
+        self.nodes = _nodes(topology)
+        self.row_of = {node.id: row for row, node in enumerate(self.nodes)}
+
+    def _grid(self, level: str, rate: Rate) -> LevelGrid:
+        inner = rate.samples
+        channels = len(self.topology.level_channels[level])
+        gap_slots = max(math.ceil(inner / 2), 5 * rate.seconds)
+        return LevelGrid(level, inner, rate.seconds, inner // self.ticks_per_s, channels, gap_slots)
+
+    @cached_property
+    def leaves(self) -> range:
+        """Channel rows of the lowest metered level: the ones that vote."""
+        return range(self.grids[0].channels)
+
+    @cached_property
+    def small(self) -> bool:
+        """Sites of at most 64 channels get the full detector set on every channel."""
+        return len(self.channel_ids) <= SMALL_SITE_CHANNELS
+
+    @cached_property
+    def top(self) -> int:
+        """Node row of the substation."""
+        return len(self.nodes) - 1
+
+    @cached_property
+    def watched(self) -> tuple[int, ...]:
+        """Node rows on which ramps are detected."""
+        return tuple(
+            row for row, node in enumerate(self.nodes) if self.small or node.level != "rack"
+        )
+
+    @cached_property
+    def level_rows(self) -> dict[str, slice]:
+        """Channel rows of each level within the stack."""
+        rows, start = {}, 0
+        for grid in self.grids:
+            rows[grid.level] = slice(start, start + grid.channels)
+            start += grid.channels
+        return rows
+
+    @cached_property
+    def sum_plans(self) -> tuple[segments.Segments, ...]:
+        """Node power, level by level: a node's own channels where it has any, else its children."""
+        return self._plans(lambda node: node.channels or self._child_rows(node))
+
+    @cached_property
+    def leaf_plans(self) -> tuple[segments.Segments, ...]:
+        """What the leaves add up to at every node, whether or not the node is metered itself."""
+        return self._plans(lambda node: self._child_rows(node) or node.channels)
+
+    def _child_rows(self, node: NodeRow) -> tuple[int, ...]:
+        return tuple(len(self.channel_ids) + child for child in node.children)
+
+    def _plans(
+        self, members: Callable[[NodeRow], tuple[int, ...]]
+    ) -> tuple[segments.Segments, ...]:
+        plans, rows_before = [], len(self.channel_ids)
+        for level in LEVELS:
+            groups = [members(node) for node in self.nodes if node.level == level]
+            if groups:
+                plans.append(segments.plan(groups, rows_before))
+            rows_before += len(groups)
+        return tuple(plans)
+
+    @cached_property
+    def summed(self) -> tuple[int, ...]:
+        """Node rows above the racks without a channel of their own."""
+        return tuple(
+            row
+            for row, node in enumerate(self.nodes)
+            if not node.channels and node.children
+        )
+
+    @cached_property
+    def counts(self) -> Any:
+        """Channel rows behind each node, shape (node,)."""
+        total = np.zeros(len(self.nodes))
+        for row, node in enumerate(self.nodes):
+            total[row] = len(node.channels) or sum(total[c] for c in node.children)
+        return np.maximum(total, 1.0)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the site file as written out: part of the state's layout."""
+        return hashlib.sha256(self.topology.dumps().encode()).hexdigest()
+
+    def ancestor(self, rows: list[int]) -> int:
+        """The lowest node above (or at) all the given node rows."""
+        paths = []
+        for row in rows:
+            path = [row]
+            while self.nodes[path[-1]].parent >= 0:
+                path.append(self.nodes[path[-1]].parent)
+            paths.append(path[::-1])
+        common = [steps[0] for steps in zip(*paths, strict=False) if len(set(steps)) == 1]
+        return common[-1]
+
+
+def _nodes(topology: Topology) -> tuple[NodeRow, ...]:
+    """Nodes by level, in the file's order; nodes that no channel feeds stay out."""
+    channel_row: dict[str, list[int]] = {}
+    names = [c for level in topology.levels for c in topology.level_channels[level]]
+    for row, channel in enumerate(names):
+        channel_row.setdefault(channel.node_id, []).append(row)
+    fed = set(channel_row)
+    for level in LEVELS:
+        for node in topology.nodes:
+            if node.level == level and node.id in fed and node.parent is not None:
+                fed.add(node.parent)
+    order = [n for level in LEVELS for n in topology.nodes if n.level == level and n.id in fed]
+    row_of = {node.id: row for row, node in enumerate(order)}
+    children: dict[str, list[int]] = {}
+    for node in order:
+        if node.parent is not None:
+            children.setdefault(node.parent, []).append(row_of[node.id])
+    return tuple(
+        NodeRow(
+            node.id,
+            node.level,
+            -1 if node.parent is None else row_of[node.parent],
+            tuple(children.get(node.id, ())),
+            tuple(channel_row.get(node.id, ())),
+            node.rating_w,
+        )
+        for node in order
+    )

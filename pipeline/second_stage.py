@@ -1,0 +1,171 @@
+"""What happens once a grid second: windows, state of the POI, and the numbers behind them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.layout import SiteLayout
+from schemas.events import Band, Quality, Ramp, SiteState
+from schemas.units import NS_PER_S
+
+__all__ = ["BANDS_HZ", "Second", "WindowState", "Windows", "site_state"]
+
+RACK_WINDOW_S = 10
+SPANS_S = (5, 15, 60, 600)
+BANDS_HZ = ((0.15, 1.0), (1.0, 5.0), (5.0, 15.0), (15.0, 55.0))
+
+
+class Second(NamedTuple):
+    """One grid second of every node, on the host; arrays are (node,)."""
+
+    end_ns: int
+    mean_w: Any
+    min_w: Any
+    max_w: Any
+    rise_w: Any
+    """Largest 1-s rise of the second's ticks."""
+    fall_w: Any
+    share: Any
+
+
+@dataclasses.dataclass
+class WindowState:
+    """Seconds of the racks' open window, newest last, and the POI's last ten minutes of means."""
+
+    seconds: list[Second]
+    means_w: Any
+    known: Any
+
+
+class Windows:
+    """Window rows of one site: PDUs and substation every second, racks every ten."""
+
+    def __init__(self, layout: SiteLayout) -> None:
+        self._layout = layout
+        levels = np.array([node.level for node in layout.nodes])
+        self._racks = np.flatnonzero(levels == "rack")
+        self._others = np.flatnonzero(levels != "rack")
+        self._ids = np.array([node.id for node in layout.nodes], dtype=object)
+        self._levels = levels.astype(object)
+
+    def start(self) -> WindowState:
+        """Nothing known."""
+        return WindowState([], np.zeros(max(SPANS_S) + 1), np.zeros(max(SPANS_S) + 1, bool))
+
+    def step(self, state: WindowState, second: Second) -> list[dict[str, Any]]:
+        """Column sets of the windows that end with this second."""
+        top = self._layout.top
+        state.means_w = np.append(state.means_w[1:], second.mean_w[top])
+        state.known = np.append(state.known[1:], second.share[top] > 0)
+        columns = [self._columns([second], self._others, second.end_ns)]
+        state.seconds.append(second)
+        if second.end_ns // NS_PER_S % RACK_WINDOW_S == 0:
+            columns.append(self.flush(state))
+        return [c for c in columns if c]
+
+    def flush(self, state: WindowState) -> dict[str, Any]:
+        """Close the racks' window as it stands; a partial one says so by its valid share."""
+        seconds, state.seconds = state.seconds, []
+        if not seconds or not len(self._racks):
+            return {}
+        return self._columns(seconds, self._racks, seconds[-1].end_ns)
+
+    def _columns(self, seconds: list[Second], rows: Any, end_ns: int) -> dict[str, Any]:
+        if not len(rows):
+            return {}
+        whole_s = RACK_WINDOW_S if rows is self._racks else 1
+        share = np.stack([second.share[rows] for second in seconds])
+        known = share > 0
+        some = known.any(axis=0)
+        weight = np.where(known, share, 0.0)
+        total = _fold(weight)
+        mean_w = _fold(np.where(known, _rows(seconds, "mean_w", rows), 0.0) * weight)
+        mean_w = np.where(some, mean_w / np.where(some, total, 1.0), np.nan)
+        low = np.where(known, _rows(seconds, "min_w", rows), np.inf).min(axis=0)
+        high = np.where(known, _rows(seconds, "max_w", rows), -np.inf).max(axis=0)
+        window_ns = whole_s * NS_PER_S
+        return {
+            "site_id": self._layout.site_id,
+            "node_id": self._ids[rows],
+            "level": self._levels[rows],
+            "t0_ns": (end_ns - 1) // window_ns * window_ns,
+            "duration_ns": window_ns,
+            "mean_w": mean_w,
+            "min_w": np.where(some, low, np.nan),
+            "max_w": np.where(some, high, np.nan),
+            "ramp_up_w_per_s": _rows(seconds, "rise_w", rows).max(axis=0),
+            "ramp_down_w_per_s": _rows(seconds, "fall_w", rows).max(axis=0),
+            "valid_share": total / whole_s,
+            "produced_ns": end_ns,
+        }
+
+
+def _rows(seconds: list[Second], name: str, rows: Any) -> Any:
+    return np.stack([getattr(second, name)[rows] for second in seconds])
+
+
+def _fold(values: Any) -> Any:
+    """Sum over seconds in their order."""
+    total = np.zeros(values.shape[1])
+    for row in values:
+        total = total + row
+    return total
+
+
+def ramp_envelope(state: WindowState) -> tuple[Ramp, ...]:
+    """Largest rise and fall of the POI's 1-s means between any two seconds of the trailing span."""
+    ramps = []
+    for span_s in SPANS_S:
+        known = state.known[-span_s - 1 :]
+        means_w = state.means_w[-span_s - 1 :][known]
+        if len(means_w) < 2:
+            continue
+        rise_w = float((means_w - np.minimum.accumulate(means_w)).max())
+        fall_w = float((np.maximum.accumulate(means_w) - means_w).max())
+        ramps.append(Ramp(span_s, rise_w, fall_w))
+    return tuple(ramps)
+
+
+class Bands(NamedTuple):
+    """The POI's spectrum this second: amplitude by frequency, W, and how far it can be seen."""
+
+    freq_hz: Any
+    amplitude_w: Any
+    seen: bool
+
+
+def site_state(
+    layout: SiteLayout,
+    state: WindowState,
+    second: Second,
+    bands: Bands | None,
+    extra: dict[str, Any],
+) -> SiteState:
+    """The ``grid.state.v1`` record of the second; ``extra`` holds what other stages know."""
+    top, share = layout.top, float(second.share[layout.top])
+    warming = extra.get("warming", 0)
+    quality: Quality = "warming" if warming else ("good" if share >= 1.0 else "gap")
+    highest_hz = float(bands.freq_hz[-1]) if bands and len(bands.freq_hz) else None
+    return SiteState(
+        site_id=layout.site_id,
+        poi_id=layout.nodes[top].id,
+        t_ns=second.end_ns,
+        power_w=float(second.mean_w[top]),
+        valid_share=share,
+        quality=quality,
+        ramp_envelope=ramp_envelope(state),
+        bands=tuple(_band(low, high, bands) for low, high in BANDS_HZ),
+        observable_max_hz=highest_hz,
+        **extra,
+    )
+
+
+def _band(low_hz: float, high_hz: float, bands: Bands | None) -> Band:
+    """A band counts as observable only when the POI's metering reaches its upper edge."""
+    if bands is None or not bands.seen or bands.freq_hz[-1] < min(high_hz, 54.9):
+        return Band(low_hz, high_hz, observable=False)
+    inside = (bands.freq_hz >= low_hz) & (bands.freq_hz < high_hz)
+    return Band(low_hz, high_hz, observable=True, amplitude_w=float(bands.amplitude_w[inside].max()))

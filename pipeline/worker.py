@@ -1,0 +1,276 @@
+"""
+One lane at work: inbox, pump, ledger; no Kafka client in sight.
+
+A pump feeds what has arrived to the lane in the lane's own thread. Whatever the lane has to say is
+delivered beside it (publish, commit, acknowledge, in this order and one batch at a time), so a slow
+commit makes the next batch larger and never the feed slower.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import msgspec
+
+from pipeline.clock import Clock
+from pipeline.lane import Batch, Lane, Message, Outgoing
+from pipeline.metrics import event_line
+from pipeline.settings import Run
+from schemas.topics import TELEMETRY
+
+__all__ = ["Door", "LaneWorker", "Receipt"]
+
+log = logging.getLogger("lockstep")
+
+Receipt = Callable[[], object]
+"""Acknowledges one message; called in offset order, after the commit that covers it."""
+
+TICK_S = 0.25
+FEED_MAX_BYTES = 8 << 20
+UNTAKEN_MAX_BYTES = 256 << 20
+EVENTS = "site.event.v1"
+
+
+class Door(NamedTuple):
+    """What a lane asks of the world outside."""
+
+    publish: Callable[[Sequence[Outgoing]], Awaitable[None]]
+    """Returns once the broker has taken every message; tries until then."""
+    read_to_end: Callable[[str, int], bool]
+    """Whether nothing is left to read of (topic, partition), as a fresh answer of the broker."""
+    failed: Callable[[BaseException], None]
+    """Ends the process with one sentence."""
+    io: Executor
+    clock: Clock
+    run: Run
+
+
+class _Intake:
+    """One topic's side of a lane: unread messages, and receipts of those not yet committed."""
+
+    def __init__(self, next_offset: int | None, now_s: float) -> None:
+        self.next_offset = next_offset
+        self.inbox: deque[Message] = deque()
+        self.inbox_bytes = 0
+        self.ledger: deque[tuple[int, Receipt]] = deque()
+        self.room = asyncio.Event()
+        self.room.set()
+        self.stirred_s = now_s
+        """When it was last seen to have something left to read."""
+
+    def draw(self, max_bytes: int) -> list[Message]:
+        """Take messages out, in order; at least one, where there is one."""
+        drawn: list[Message] = []
+        size = 0
+        while self.inbox and size < max_bytes:
+            message = self.inbox.popleft()
+            size += len(message.value or b"")
+            drawn.append(message)
+        self.inbox_bytes -= size
+        if drawn:
+            self.room.set()
+        return drawn
+
+    def acknowledge(self, before: int) -> int:
+        """Hand in the receipts of offsets below ``before``, in order; return how many."""
+        done = 0
+        while self.ledger and self.ledger[0][0] < before:
+            self.ledger.popleft()[1]()
+            done += 1
+        return done
+
+
+class LaneWorker:
+    """
+    The pump of one lane, and everything between Kafka and it.
+
+    Attributes
+    ----------
+    lane : Lane
+        Fed and asked in its own thread; `Lane.commit` in the I/O threads.
+    finished : bool
+        True once the last commit, with a snapshot, is durable.
+    compute_s : float
+        Time spent in the lane's thread, s.
+    counts : Counter
+        What `metrics` lists and the lane cannot know.
+    """
+
+    def __init__(self, lane: Lane, partition: int, door: Door) -> None:
+        self.lane = lane
+        self.partition = partition
+        self.finished = False
+        self.compute_s = 0.0
+        self.counts: Counter[str] = Counter()
+        self.heard_s = now_s = door.clock.monotonic_s()
+        self._door = door
+        self._intakes = {
+            topic: _Intake(lane.start_offsets.get(topic), now_s) for topic in TELEMETRY.values()
+        }
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"lane-{partition}")
+        self._awake = asyncio.Event()
+        self._closing = False
+        self._quiet: frozenset[str] = frozenset()
+        self._untaken_bytes = 0
+        self._snapshot_ns: int | None = None
+        self._flight: asyncio.Task[None] | None = None
+        self._pump = asyncio.create_task(self._run(), name=f"pump-{partition}")
+
+    def positions(self) -> dict[str, int | None]:
+        """Topic to the next offset wanted; None: from the beginning."""
+        return {topic: intake.next_offset for topic, intake in self._intakes.items()}
+
+    async def put(self, message: Message, receipt: Receipt) -> None:
+        """Take a message in; returns when there is room for the next one of its topic."""
+        intake = self._intakes[message.topic]
+        if self._closing:
+            return
+        expected = intake.next_offset
+        if expected is not None and message.offset < expected:
+            self.counts["skipped_offsets"] += 1
+            return
+        size = len(message.value or b"")
+        intake.next_offset = message.offset + 1
+        intake.inbox.append(message)
+        intake.inbox_bytes += size
+        intake.ledger.append((message.offset, receipt))
+        intake.stirred_s = self.heard_s = self._door.clock.monotonic_s()
+        self._awake.set()
+        if intake.inbox_bytes > self._door.run.inbox_max_bytes:
+            intake.room.clear()
+            await intake.room.wait()
+
+    async def finish(self) -> None:
+        """
+        Stop taking in, commit all that is computed with a snapshot, and acknowledge it.
+
+        What is still in the inbox is not lost: the next owner reads it again.
+        """
+        self._close()
+        await self._pump
+        if self._flight is not None:
+            await asyncio.shield(self._flight)
+        batch = await self._compute((), snapshot=True, final=True)
+        if batch is not None:
+            await self._deliver(batch)
+        self.finished = True
+        self._thread.shutdown(wait=False)
+
+    def abandon(self) -> None:
+        """Let go without a last commit; the next owner recomputes from the last one."""
+        self._close()
+        for task in (self._pump, self._flight):
+            if task is not None:
+                task.cancel()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _close(self) -> None:
+        self._closing = True
+        self._awake.set()
+        for intake in self._intakes.values():
+            intake.room.set()
+
+    async def _run(self) -> None:
+        try:
+            while not self._closing:
+                await self._turn()
+        except Exception as error:  # noqa: BLE001  a bug or a broken device: the process ends
+            self._door.failed(error)
+
+    async def _turn(self) -> None:
+        self._awake.clear()
+        self._quiet_changed()
+        messages = self._draw()
+        due = self._flight is None and self._snapshot_due()
+        batch = await self._compute(messages, take=self._flight is None, snapshot=due)
+        if batch is not None:
+            if due:
+                self._snapshot_ns = self.lane.counters.watermark_ns
+            self._flight = asyncio.create_task(self._deliver(batch))
+            self._flight.add_done_callback(self._landed)
+        if not messages and not self._closing:
+            try:
+                await asyncio.wait_for(self._awake.wait(), TICK_S)
+            except TimeoutError:
+                return
+
+    def _draw(self) -> list[Message]:
+        if self._flight is not None and self._untaken_bytes > UNTAKEN_MAX_BYTES:
+            return []
+        held: Collection[str] = getattr(self.lane, "ahead", ())
+        drawn: list[Message] = []
+        for topic, intake in self._intakes.items():
+            if topic not in held:
+                drawn += intake.draw(FEED_MAX_BYTES // len(self._intakes))
+        self._untaken_bytes += sum(len(message.value or b"") for message in drawn)
+        return drawn
+
+    def _quiet_changed(self) -> None:
+        now_s = self._door.clock.monotonic_s()
+        quiet = set()
+        for topic, intake in self._intakes.items():
+            if intake.inbox or not self._door.read_to_end(topic, self.partition):
+                intake.stirred_s = now_s
+            elif now_s - intake.stirred_s >= self._door.run.idle_s:
+                quiet.add(topic)
+        self._quiet = frozenset(quiet)
+
+    def _snapshot_due(self) -> bool:
+        watermark_ns = self.lane.counters.watermark_ns
+        if self._snapshot_ns is None:
+            self._snapshot_ns = watermark_ns if watermark_ns > 0 else None
+            return False
+        return watermark_ns - self._snapshot_ns >= self._door.run.snapshot_s * 1e9
+
+    async def _compute(
+        self,
+        messages: Sequence[Message],
+        *,
+        take: bool = True,
+        snapshot: bool = False,
+        final: bool = False,
+    ) -> Batch | None:
+        def work() -> Batch | None:
+            begun_s = time.perf_counter()
+            self.lane.set_quiet(self._quiet)
+            if messages or self._quiet:
+                self.lane.feed(messages)
+            batch = self.lane.take(snapshot=snapshot, final=final) if take else None
+            self.compute_s += time.perf_counter() - begun_s
+            return batch
+
+        batch = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        if batch is not None:
+            self._untaken_bytes = 0
+        return batch
+
+    async def _deliver(self, batch: Batch) -> None:
+        await self._door.publish(batch.outgoing)
+        self.counts["published"] += len(batch.outgoing)
+        loop = asyncio.get_running_loop()
+        offsets: Mapping[str, int] = await loop.run_in_executor(
+            self._door.io, self.lane.commit, batch
+        )
+        for topic, before in offsets.items():
+            self.counts["acknowledged"] += self._intakes[topic].acknowledge(before)
+        for line in filter(None, map(_said, batch.outgoing)):
+            log.info("%s", line)
+
+    def _landed(self, flight: asyncio.Task[None]) -> None:
+        self._flight = None
+        self._awake.set()
+        if not flight.cancelled() and (error := flight.exception()) is not None:
+            self._door.failed(error)
+
+
+def _said(message: Outgoing) -> str | None:
+    if message.topic != EVENTS:
+        return None
+    body: dict[str, Any] = msgspec.json.decode(message.value)
+    return event_line(body.get("data", {}))

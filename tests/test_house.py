@@ -1,0 +1,105 @@
+"""The house rules that no linter knows: small pieces, stated locks, nothing of one machine."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).resolve().parent.parent
+ROOMS = ("schemas", "operators", "pipeline", "replay")
+FILE_LINES = 300
+BODY_LINES = 40
+LOCKS = sorted((HOUSE / "requirements").glob("*.lock"))
+# Put together here, so that this file does not break its own rule.
+FORBIDDEN = re.compile("|".join(["/" + "work/", "/" + "root/", "--(extra-)?" + "index-url"]))
+
+
+def _python(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted((HOUSE / folder).rglob("*.py"))
+
+
+def _body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function's body; its docstring is not counted."""
+    body = function.body[1:] if ast.get_docstring(function, clean=False) else function.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def test_files_are_short() -> None:
+    """No file of Python is longer than 300 lines."""
+    long = {
+        str(path.relative_to(HOUSE)): lines
+        for path in _python(*ROOMS, "tests")
+        if (lines := len(path.read_text().splitlines())) > FILE_LINES
+    }
+    assert not long
+
+
+def test_functions_are_short() -> None:
+    """No function of the four rooms has a body longer than 40 lines, docstring apart."""
+    long = {
+        f"{path.relative_to(HOUSE)}:{node.lineno} {node.name}": lines
+        for path in _python(*ROOMS)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := _body_lines(node)) > BODY_LINES
+    }
+    assert not long
+
+
+def test_there_is_no_junk_drawer() -> None:
+    """A file says what it is about: no utils, common, helpers, base or core."""
+    junk = {"utils", "util", "common", "helpers", "base", "core", "misc"}
+    found = [path for path in _python(*ROOMS) if {path.stem, *path.parts[-2:-1]} & junk]
+    assert not found
+
+
+def test_nothing_of_one_machine_is_tracked() -> None:
+    """No tracked text holds a path of somebody's machine or the address of a registry."""
+    done = subprocess.run(
+        ["git", "-C", str(HOUSE), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip("not a git clone")
+    found = {}
+    for name in done.stdout.decode().split("\0"):
+        path = HOUSE / name
+        if name and path.is_file() and b"\0" not in (raw := path.read_bytes())[:1024]:
+            hit = FORBIDDEN.search(raw.decode(errors="replace"))
+            if hit:
+                found[name] = hit[0]
+    assert not found
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+def test_locks_are_hashed_and_name_no_registry(lock: Path) -> None:
+    """Each requirement has hashes; no line is an option or an address."""
+    text = lock.read_text()
+    assert not re.search(r"^\s*--(?!hash=)|https?:|@ ", text, re.MULTILINE)
+    requirements = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
+    assert requirements
+    assert [entry for entry in requirements if "--hash=sha256:" not in entry] == []
+
+
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("run", []), ("gpu", ["gpu"]), ("dev", ["dev", "plot"])]
+)
+def test_locks_hold_what_the_project_asks_for(lock: str, extras: list[str]) -> None:
+    """A dependency added to pyproject.toml without `make lock` is found here."""
+    project = tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"]]
+    for extra in extras:
+        wanted += project["optional-dependencies"][extra]
+    text = (HOUSE / "requirements" / f"{lock}.lock").read_text()
+    locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
+    for requirement in wanted:
+        name, pin = re.match(r"([A-Za-z0-9-]+)(?:\[\w+\])?(?:==([\w.]+))?", requirement).groups()
+        if name != "lockstep":
+            assert name in locked, f"{requirement}: not in {lock}.lock; run make lock"
+            assert pin in {None, locked[name]}, f"{requirement}: {locked[name]} in {lock}.lock"
