@@ -28,10 +28,8 @@ def fold_sum(y: Any, *, axis: int) -> Any:
             pad = list(y.shape)
             pad[axis] = 1
             y = xp.concat([y, xp.zeros(tuple(pad), dtype=y.dtype, device=device(y))], axis=axis)
-        if axis == -1:
-            y = y[..., 0::2] + y[..., 1::2]
-        else:
-            y = y[..., 0::2, :] + y[..., 1::2, :]
+        last = axis == -1
+        y = y[..., 0::2] + y[..., 1::2] if last else y[..., 0::2, :] + y[..., 1::2, :]
     return y[..., 0] if axis == -1 else y[..., 0, :]
 
 

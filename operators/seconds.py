@@ -31,9 +31,7 @@ def _mean(block_w: Any, valid: Any) -> tuple[Any, Any]:
     return total / xp.astype(number, block_w.dtype), count
 
 
-def second_stats(
-    x_w: Any, valid: Any, *, samples_per_second: int
-) -> tuple[Any, Any, Any, Any]:
+def second_stats(x_w: Any, valid: Any, *, samples_per_second: int) -> tuple[Any, Any, Any, Any]:
     """
     Mean, minimum, maximum and count of the valid samples of each whole grid second.
 

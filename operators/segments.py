@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from . import _arrays, _check
+from . import _arrays
 
 __all__ = ["Segments", "plan", "segment_sums", "to_namespace"]
 

@@ -15,18 +15,21 @@ _STEPS = 4
 
 def _solve(matrix: list[list[Any]], right: list[Any]) -> list[Any]:
     """Solve a small symmetric positive system per channel, by elimination in a fixed order."""
-    n = len(right)
+    xp, n = array_namespace(right[0]), len(right)
     rows = [[*matrix[i], right[i]] for i in range(n)]
+    pivots = []
     for i in range(n):
+        pivot = rows[i][i]
+        pivots.append(xp.where(pivot > 0, pivot, xp.ones_like(pivot)))  # a column of zeros
         for j in range(i + 1, n):
-            factor = rows[j][i] / rows[i][i]
+            factor = rows[j][i] / pivots[i]
             rows[j] = [rows[j][k] - factor * rows[i][k] for k in range(n + 1)]
     answer: list[Any] = [None] * n
     for i in reversed(range(n)):
         value = rows[i][n]
         for j in range(i + 1, n):
             value = value - rows[i][j] * answer[j]
-        answer[i] = value / rows[i][i]
+        answer[i] = value / pivots[i]
     return answer
 
 

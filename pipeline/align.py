@@ -165,8 +165,8 @@ class Aligner:
         memory.next_slot = max(memory.next_slot, int(slots[-1]) + grid.stride)
         until_ns = int(slot_times_ns(slots[-1:] + grid.stride, _rate(grid))[0])
         self.state.late_samples += late
-        if not late and wanted.all():
-            return Verdict(held.receipt, until_ns)
+        if not late:
+            return Verdict(held.receipt, until_ns if wanted.any() else 0)
         text = f"{late} samples older than the gateway's newest by more than its lateness, or closed"
         cause = Cause("late", text, samples=late)
         return Verdict(held.receipt, until_ns if wanted.any() else 0, cause)

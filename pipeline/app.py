@@ -42,6 +42,7 @@ log = logging.getLogger("lockstep")
 FRESH_NS = 4_000_000_000
 """Empty fetches come back every 1.5 s; an older answer says nothing about a partition's end."""
 RETRY_S, RETRY_MAX_S = 0.2, 5.0
+REFUSALS = 3
 HOPELESS = (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
@@ -53,6 +54,9 @@ HOPELESS = (
 
 class LaneThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread, made to keep the telemetry topics co-partitioned."""
+
+    refusals = 0
+    """Refusals by the group since the last assignment."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -76,15 +80,19 @@ class LaneThread(driver.AIOKafkaConsumerThread):
         return True
 
     def join_error(self) -> BaseException | None:
-        """Return what keeps the group from taking us in, where waiting does not help."""
+        """Return what keeps the group from taking us in, once it has said so three times."""
         coordinator = getattr(self._consumer, "_coordinator", None)
         task = getattr(coordinator, "_coordination_task", None)
         if task is not None and task.done() and not task.cancelled() and task.exception():
             return task.exception()
         pending = getattr(coordinator, "_pending_exception", None)
-        if pending is None or not getattr(pending, "retriable", False):
+        if pending is None:
+            return None
+        if not getattr(pending, "retriable", False):
+            self.refusals += 1
+        if self.refusals >= REFUSALS:
             return pending
-        # aiokafka waits until somebody has looked at the error; Faust never does.
+        # aiokafka joins again once somebody has looked at the error; Faust never does.
         self.thread_loop.call_soon_threadsafe(_look_at, coordinator)
         return None
 
@@ -100,12 +108,14 @@ class LaneConsumer(driver.Consumer):
     """Faust's consumer, made to start where the lanes want to go on."""
 
     app: LaneApp
+    _thread: LaneThread
 
     def _new_consumer_thread(self) -> LaneThread:
         return LaneThread(self, loop=self.loop, beacon=self.beacon)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Begin to open lanes before Faust's recovery task can ask where to seek."""
+        self._thread.refusals = 0
         self.app.crew.assign({(tp.topic, tp.partition) for tp in assigned}, generation_id)
         await super().on_partitions_assigned(assigned, generation_id)
 

@@ -196,14 +196,14 @@ def writers(root: Path) -> list[str]:
 
 
 def numbers(root: Path, name: str) -> list[int]:
-    """Numbers of a writer's visible commits, unsorted; those at or below the bound are void."""
+    """Numbers of a writer's visible commits, ascending; those at or below the bound are void."""
     try:
         entries = os.listdir(commit_path(root, name, 0).parent)  # noqa: PTH208 (86,400 a day)
     except FileNotFoundError:
         return []
     bound = sealed_bound(root, name)
     found = (int(e[7:]) for e in entries if e.startswith("commit=") and e[7:].isdigit())
-    return [n for n in found if n > bound]
+    return sorted(n for n in found if n > bound)
 
 
 def sealed_bound(root: Path, name: str) -> int:

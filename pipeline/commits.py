@@ -94,8 +94,8 @@ class Writer:
         name : str
             The writer's name.
         carry : bool
-            False voids offsets (another cluster or topic id); what is archived stays archived
-            either way, and idle gateways and snapshots stay on record.
+            False voids offsets and the snapshots that speak of them (another cluster or topic
+            id). What is archived stays archived either way, and idle gateways on record.
         origin : mapping of str to str, optional
             Cluster and topic ids of the offsets to come; None keeps what the newest commit says.
 
@@ -214,7 +214,7 @@ def _claim_record(
         archived_until_ns=newest.archived_until_ns,
         idle=newest.idle,
         origin=newest.origin if origin is None else dict(origin),
-        snapshots=newest.snapshots,
+        snapshots=newest.snapshots if carry else (),
     )
 
 

@@ -13,6 +13,7 @@ Name = Literal[
     "archived_windows", "bytes", "commits", "deadletters", "duty", "events", "frames", "gap_cells",
     "lag_s", "late_samples", "lost_offsets", "messages", "publish_retries", "published", "repeats",
     "resets", "silent_s", "skipped_offsets", "warming",
+    "windows",
 ]  # fmt: skip
 
 METRICS: dict[Name, str] = {
@@ -39,6 +40,7 @@ METRICS: dict[Name, str] = {
     "silent_s": "wall time since any message arrived, s; shown from 10 s on",
     "skipped_offsets": "messages read twice from the broker and used once",
     "warming": "channels that are still learning their noise, of all channels",
+    "windows": "rows of windows computed",
 }
 """Name and meaning. Counts only grow while a lane lives."""
 

@@ -146,7 +146,7 @@ def site_state(
 ) -> SiteState:
     """The ``grid.state.v1`` record of the second; ``extra`` holds what other stages know."""
     top, share = layout.top, float(second.share[layout.top])
-    warming = extra.get("warming", 0)
+    warming = extra.pop("warming")
     quality: Quality = "warming" if warming else ("good" if share >= 1.0 else "gap")
     highest_hz = float(bands.freq_hz[-1]) if bands and len(bands.freq_hz) else None
     return SiteState(

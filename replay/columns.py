@@ -22,6 +22,7 @@ UNITS = {"W": 1.0, "kW": 1e3, "MW": 1e6}
 
 _WRITTEN = {"W": "W", "w": "W", "kW": "kW", "kw": "kW", "KW": "kW", "MW": "MW", "mw": "MW"}
 _NS_OF = {"t_ns": 1, "t_s": NS_PER_S, "relative_time_s": NS_PER_S, "time": 0}
+_BLOCK_BYTES = 16 << 20
 _LATEST_NS = (1 << 63) - 7200 * NS_PER_S
 
 
@@ -46,7 +47,9 @@ def read_table(path: Path) -> pa.Table:
         if path.suffix == ".parquet":
             return pq.read_table(path)
         delimiter = pa_csv.ParseOptions(delimiter=_delimiter(path))
-        return pa_csv.read_csv(path, parse_options=delimiter)
+        whole_rows = pa_csv.ReadOptions(block_size=_BLOCK_BYTES)
+        table = pa_csv.read_csv(path, read_options=whole_rows, parse_options=delimiter)
+        return table.rename_columns([name.strip() for name in table.column_names])
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         form = "Parquet" if path.suffix == ".parquet" else "CSV"
         text = str(error).partition("\n")[0][:160]

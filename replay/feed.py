@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
@@ -24,6 +27,8 @@ Progress = Callable[[float, int], None]
 _FLUSH_BYTES = 16 << 20
 _FLUSH_S = 60
 _HEADERS = [("content-type", ARROW.encode())]
+_JSON = [("content-type", b"application/json")]
+HINTS, SIGNALS = "workload.hint.v1", "grid.signal.v1"
 
 
 def feed(
@@ -38,6 +43,7 @@ def feed(
     """
     Send every slice of a trace, ends of stream included, to the telemetry topic of its level.
 
+    Hints and signals beside the trace go out before the first slice that ends after them.
     The key is the site, the partition Kafka's default (murmur2), so that all levels of a site
     share a partition. Returns when the broker has acknowledged everything.
 
@@ -60,7 +66,7 @@ def feed(
     Returns
     -------
     int
-        Messages sent.
+        Telemetry messages sent.
 
     Raises
     ------
@@ -107,11 +113,17 @@ def _send_all(
 ) -> int:
     speed, piece_s = pace
     elapsed_s, failed = stopwatch(), _Failed()
+    said = _said(trace)
     sent = waiting_bytes = told_s = 0
     for piece in trace.slices(piece_s):
         due_s = (slice_end_ns(piece) - trace.t0_ns) / NS_PER_S
         if speed is not None:
             time.sleep(max(0.0, due_s / speed - elapsed_s()))
+        while said and said[0][0] <= slice_end_ns(piece):
+            _, topic, record = said.popleft()
+            value = msgspec.json.encode(record)
+            told = producer.send(topic, value, key=record.site_id.encode(), headers=_JSON)
+            told.add_errback(failed.note)
         value = encode_arrow(piece)
         future = producer.send(
             TELEMETRY[piece.level], value, key=piece.site_id.encode(), headers=_HEADERS
@@ -128,6 +140,13 @@ def _send_all(
     producer.flush(timeout=_FLUSH_S)
     failed.check()
     return sent
+
+
+def _said(trace: Trace) -> deque[tuple[int, str, Any]]:
+    """Hints and signals with their topics, in the order of their times."""
+    hints = [(hint.t_ns, HINTS, hint) for hint in trace.hints]
+    signals = [(signal.t_ns, SIGNALS, signal) for signal in trace.signals]
+    return deque(sorted([*hints, *signals], key=operator.itemgetter(0, 1)))
 
 
 class _Failed:

@@ -30,7 +30,7 @@ from schemas.events import SiteEvent
 from schemas.topics import TOPICS
 from schemas.units import NS_PER_S
 
-__all__ = ["Worker", "archived", "contents", "demo", "prepare", "wait_archived"]
+__all__ = ["Worker", "archived", "client_settings", "contents", "demo", "prepare", "wait_archived"]
 
 READY_S = 60.0
 DONE_S = 300.0
@@ -224,7 +224,7 @@ def demo(trace: Trace, keep: Path | None, device: Device, *, as_json: bool) -> i
         with _watching(broker, trace) as seen:
             seen["quiet"] = as_json
             fed_s = stopwatch()
-            sent = feed(trace, broker.bootstrap, client=_client(broker))
+            sent = feed(trace, broker.bootstrap, client=client_settings(broker))
             wait_archived(folder / "archive", trace, workers=[worker], timeout_s=DONE_S)
             wall_s = fed_s()
         status = worker.end()
@@ -243,7 +243,8 @@ def demo(trace: Trace, keep: Path | None, device: Device, *, as_json: bool) -> i
     return 0 if good and live == here and status == 0 else 1
 
 
-def _client(broker: Broker) -> dict[str, Any]:
+def client_settings(broker: Broker) -> dict[str, Any]:
+    """What a kafka-python client needs beside the broker's address."""
     return {k: v for k, v in broker.client_settings.items() if k != "bootstrap_servers"}
 
 

@@ -90,7 +90,7 @@ def write_native(path: Path, slices: Iterable[Slice]) -> Written:
     Parameters
     ----------
     path : Path
-        The ``trace.parquet`` to write.
+        The ``trace.parquet`` to write; it is there when it is whole, until then ``.part`` is.
     slices : iterable of Slice
         Read once, held a row group at a time (about a million values).
 
@@ -100,8 +100,9 @@ def write_native(path: Path, slices: Iterable[Slice]) -> Written:
         What the file holds.
     """
     order = _Order()
+    part = path.with_name(path.name + ".part")
     with pq.ParquetWriter(
-        path,
+        part,
         _SCHEMA,
         compression="zstd",
         compression_level=9,
@@ -116,6 +117,7 @@ def write_native(path: Path, slices: Iterable[Slice]) -> Written:
             writer.write_table(_table(group), row_group_size=1 << 30)
         written = order.written()
         writer.add_key_value_metadata({_SUMMARY.decode(): msgspec.json.encode(written).decode()})
+    part.replace(path)
     return written
 
 

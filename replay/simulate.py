@@ -109,6 +109,9 @@ def _check(plan: Plan) -> None:
     if not ids or len(set(ids)) < len(ids):
         msg = f"the plan has {len(ids)} sites; it needs one at least, each with an id of its own"
         raise PlanError(msg)
+    if plan.t0_ns < 0:
+        msg = f"t0 is {plan.t0!r}; times count from 1970"
+        raise PlanError(msg)
     if not 2 <= plan.duration_s <= _MAX_DURATION_S:
         msg = f"duration_s is {plan.duration_s}; use 2-{_MAX_DURATION_S}"
         raise PlanError(msg)
@@ -117,7 +120,10 @@ def _check(plan: Plan) -> None:
         raise PlanError(msg)
     for site in plan.site:
         if min(site.pdus, site.racks_per_pdu, site.servers, site.count) < 1 or site.racks > 100_000:
-            msg = f"site {site.id}: pdus, racks_per_pdu, servers, count are 1 or more, racks 1e5 at most"
+            msg = (
+                f"site {site.id}: pdus, racks_per_pdu, servers, count are 1 or more, "
+                f"racks 100000 or fewer"
+            )
             raise PlanError(msg)
         for hz in (site.rack_hz, site.pdu_hz or 1, site.substation_hz or 1):
             if not 1 <= hz <= 4000:

@@ -26,6 +26,7 @@ __all__ = [
     "Trace",
     "TraceError",
     "find_trace_file",
+    "find_traces",
     "load_topologies",
     "open_trace",
     "write_native",
@@ -185,6 +186,24 @@ def find_trace_file(path: Path) -> Path:
     found = next((path / name for name in _NAMES if (path / name).is_file()), None)
     if found is None:
         msg = f"{path}: a trace folder holds one of {', '.join(_NAMES)}; none is there"
+        raise TraceError(msg)
+    return found
+
+
+def find_traces(path: Path) -> list[Path]:
+    """
+    The traces of a suite: the path itself, or every folder directly in it that holds a trace.
+
+    Raises
+    ------
+    TraceError
+        When there is none.
+    """
+    if path.is_file() or any((path / name).is_file() for name in _NAMES):
+        return [path]
+    found = [sub for sub in sorted(path.glob("*")) if any((sub / n).is_file() for n in _NAMES)]
+    if not found:
+        msg = f"{path}: neither a trace nor a folder of traces; a trace holds one of {_NAMES[0]}, …"
         raise TraceError(msg)
     return found
 

@@ -68,6 +68,8 @@ def lay_on_grid(columns: list[Column], rate: Rate, path: Path) -> tuple[int, Any
     """
     Readings on the slots of a rate: each to the nearest slot, the first value wins.
 
+    The block reaches from the first slot with a reading to the last.
+
     Returns
     -------
     first_slot : int
@@ -75,19 +77,19 @@ def lay_on_grid(columns: list[Column], rate: Rate, path: Path) -> tuple[int, Any
     power_w : array, shape (channel, time)
         float32, W; NaN where no reading fell.
     """
-    slots = [slots_of(column.time_ns, 1, rate) for column in columns]
-    first = min(int(s[0]) for s in slots)
-    count = max(int(s[-1]) for s in slots) - first + 1
-    if count > MAX_EMPTY * max(len(s) for s in slots) + rate.samples:
-        readings = max(len(s) for s in slots)
-        msg = (
-            f"{path}: {readings} readings over {count} slots of {rate} Hz; give --rate nearer to it"
-        )
+    read = [np.flatnonzero(~np.isnan(column.power_w))[::-1] for column in columns]
+    if not any(len(rows) for rows in read):
+        read = [np.arange(len(column.time_ns))[::-1] for column in columns]
+    slots = [slots_of(c.time_ns[rows], 1, rate) for c, rows in zip(columns, read, strict=True)]
+    first = min(int(s[-1]) for s in slots if len(s))
+    count = max(int(s[0]) for s in slots if len(s)) - first + 1
+    readings = max(len(s) for s in slots)
+    if count > MAX_EMPTY * readings:
+        msg = f"{path}: {readings} readings over {count} slots of {rate} Hz; correct the rate"
         raise TraceError(msg)
     power_w = np.full((len(columns), count), np.nan, np.float32)
-    for row, column, at in zip(power_w, columns, slots, strict=True):
-        read = np.flatnonzero(~np.isnan(column.power_w))[::-1]
-        row[at[read] - first] = column.power_w[read]
+    for row, column, rows, at in zip(power_w, columns, read, slots, strict=True):
+        row[at - first] = column.power_w[rows]  # backwards: of one slot the first value stays
     return first, power_w
 
 

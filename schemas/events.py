@@ -155,10 +155,6 @@ class SiteState(
     coincidence_factor: float | None = None
     diversity_factor: float | None = None
     observable_max_hz: float | None = None
-    late_samples: int = 0
-    gap_cells: int = 0
-    resets: int = 0
-    warming: int = 0
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -25,7 +25,7 @@ Reason = Literal[
     "late",
     "clock",
 ]
-"""Each is explained in docs/wire.md; `tests/schemas/test_docs.py` keeps the two together."""
+"""Each is explained in docs/wire.md; `tests/schemas/test_wire_page.py` keeps the two together."""
 
 MAX_TEXT = 300
 MAX_NAME = 64

@@ -101,10 +101,6 @@ STATES = pa.schema(
             for way, word in (("up", "climb"), ("down", "fall"))
         ),
         _column("valid_share", REAL, "0..1", "share of the slots that were measured"),
-        _column("late_samples", WHOLE, "samples", "came after their time"),
-        _column("gap_cells", WHOLE, "cells", "held and masked"),
-        _column("resets", WHOLE, "1", "gaps too long to hold"),
-        _column("warming", WHOLE, "channels", "not yet warm"),
         *(
             _column(f"band_{name}_w", REAL, "W", f"amplitude in {hertz} Hz, zero to peak")
             for name, hertz in _BANDS.items()

@@ -127,7 +127,7 @@ _rate = functools.lru_cache(64)(Rate.parse)
 _WHOLE = re.compile(r"[0-9]{1,19}")
 _UNREADABLE = (
     *(pa.ArrowException, msgspec.MsgspecError, ValueError, OverflowError, OSError),
-    LookupError,  # pyarrow's for a type it reads and cannot wrap, in a column nobody asked for
+    LookupError,  # pyarrow's word for a type that it reads and cannot wrap
 )
 
 

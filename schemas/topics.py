@@ -137,7 +137,7 @@ def cloud_event(name: str, data: Any, *, id_: str, time_ns: int) -> bytes:
         CloudEvent(
             specversion="1.0",
             id=id_,
-            source=f"/lockstep/sites/{data.site_id}",
+            source=f"/lockstep/{name}/{data.site_id}",
             type=name,
             subject=data.site_id,
             time=rfc3339(time_ns),

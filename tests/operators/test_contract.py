@@ -1,5 +1,7 @@
 """Promises that every streaming operator keeps; a new operator adds one row to CASES."""
 
+import re
+
 import array_api_strict as strict
 import numpy as np
 import pytest
@@ -54,7 +56,7 @@ def off(x):
 
 
 CASES = {
-    # name: (start, operator -> (outputs, state), samples per output step, dtype follows)
+    # name: (start, operator -> (outputs, state), samples per output step)
     "ramps.differences": (
         lambda x: ramps.start(x, lags=LAGS),
         two(lambda x, state: ramps.differences(x, mask(x), state, lags=LAGS), 2),
@@ -68,9 +70,7 @@ CASES = {
     "trigger.two_threshold": (
         off,
         two(
-            lambda x, state: trigger.two_threshold(
-                x, state, threshold_on=1.5, threshold_off=-1.5
-            ),
+            lambda x, state: trigger.two_threshold(x, state, threshold_on=1.5, threshold_off=-1.5),
             1,
         ),
         1,
@@ -124,7 +124,7 @@ def case(request):
     return (request.param, *CASES[request.param])
 
 
-def sample(n_time=3000, dtype=np.float64):
+def sample(n_time=1500, dtype=np.float64):
     """Three channels of noise, deterministic."""
     values = np.random.default_rng(0).normal(size=(3, n_time))
     values[1] += 3 * np.cos(2 * np.pi * 2.5 / 20 * np.arange(n_time))
@@ -158,9 +158,10 @@ def same(left, right):
 @pytest.mark.parametrize("chunk", [1, 7, 64, 1000])
 def test_answer_does_not_depend_on_frame_length(case, xp, chunk):
     """Feeding 1, 7, 64 or 1000 steps at a time gives the same numbers, bit for bit, and the
-    same state at the end."""
+    same state at the end.
+    """
     _, start, op, step = case
-    n_time = 3000 if chunk > 1 else 600
+    n_time = 1500 if chunk > 1 else 300
     x = xp.asarray(sample(n_time))
     whole, whole_state = op(x, start(x))
 
@@ -218,7 +219,8 @@ def test_state_given_is_not_changed(case, xp):
 
 def test_no_value_is_read_on_the_host(case, monkeypatch):
     """An operator never turns a device array into a Python number or a NumPy array, and never
-    makes a shape of the data."""
+    makes a shape of the data.
+    """
     _, start, op, _ = case
     away = strict.Device("device1")
     x = strict.asarray(sample(600), device=away)
@@ -272,9 +274,8 @@ def test_wrong_shape_is_named(case):
 )
 def test_wrong_shape_message(call, words):
     """The message names the argument, the shape expected and the shape given."""
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
         call(np.zeros(3), np.zeros(3, bool))
-    assert str(caught.value) == words
 
 
 def test_integers_are_refused():

@@ -29,7 +29,7 @@ def bench(module_broker: Broker, tmp_path: Path) -> Iterator[Bench]:
     """A bench with a group and an archive folder of its own."""
     bench = Bench(module_broker, tmp_path, f"g-{uuid.uuid4().hex[:8]}")
     with bench.stack:
-        yield bench
+        yield bench.connect().at_the_end()
 
 
 @pytest.mark.kafka
@@ -188,6 +188,7 @@ def test_a_worker_paused_past_its_session_is_fenced_when_it_resumes(
 
 
 @pytest.mark.kafka
+@pytest.mark.long
 def test_a_broker_killed_under_a_live_worker_loses_nothing(
     own_broker: Broker, tmp_path: Path
 ) -> None:
@@ -195,24 +196,29 @@ def test_a_broker_killed_under_a_live_worker_loses_nothing(
     own_broker.create_topics(all_topics())
     bench = Bench(own_broker, tmp_path, "g")
     with bench.stack:
+        bench.connect().at_the_end()
         worker = bench.worker().ready()
         bench.feed([f"before{i}" for i in range(50)])
+        bench.clients.close()
         own_broker.kill()
         own_broker.restart()
-        bench.feed([f"after{i}" for i in range(50)])
+        bench.connect().feed([f"after{i}" for i in range(50)])
         until(lambda: len(bench.rows()) >= 100, limit_s=60)
         assert len(set(bench.texts())) == len(bench.texts()) == 100
-        assert worker.stop() == 0
+        bench.clients.close()
+        own_broker.kill()
+        assert worker.stop() == 0  # without a broker, too, within 10 s
 
 
 @pytest.mark.kafka
-def test_missing_topics_are_named_before_anything_starts(
-    own_broker: Broker, tmp_path: Path
-) -> None:
-    """Exit 1 and the command that makes them."""
-    if own_broker.kind == "mock":
-        pytest.skip("the mock cluster makes any topic it is asked for")
-    bench = Bench.__new__(Bench)
-    bench.broker, bench.folder, bench.group = own_broker, tmp_path, "g"
-    said = bench.worker().sentence()
-    assert "does not exist; run `python -m pipeline topics create`" in said
+def test_missing_topics_and_a_missing_broker_are_named(own_broker: Broker, tmp_path: Path) -> None:
+    """Exit 1 and what to do next, before anything starts."""
+    bench = Bench(own_broker, tmp_path, "g")
+    with bench.stack:
+        if own_broker.kind != "mock":  # which makes any topic it is asked for
+            said = bench.worker().sentence()
+            assert said.endswith("does not exist; run `python -m pipeline topics create`")
+        own_broker.kill()
+        worker = bench.worker("late", start_timeout_s=1.0)
+        assert "no Kafka broker answers at 127.0.0.1" in worker.sentence()
+        assert worker.process.returncode == 1

@@ -121,6 +121,14 @@ def test_snapshots_survive_a_claim_and_a_claim_clears_stale_ones(root):
     assert kept(root) == [4, 6]
 
 
+def test_commits_are_listed_in_order(root):
+    """Whoever walks through a writer's commits meets them oldest first."""
+    writer = commits.Writer.claim(root, NAME)
+    for second in range(30):
+        commit_second(writer, second)
+    assert commit_files.numbers(root, NAME) == list(range(1, 32))
+
+
 def test_idle_gateways_stay_on_record_until_replaced(root):
     """What a recomputation must obey is carried from commit to commit and over a claim."""
     idle = [commits.Idle("site-a", "gw-1", 5, None)]
@@ -146,11 +154,13 @@ def test_a_claim_clears_what_the_dead_left(root):
 
 
 def test_carry_false_voids_offsets_but_not_what_is_archived(root):
-    """Another cluster starts at no offset; its rows are still held against the same mark."""
-    commit_second(commits.Writer.claim(root, NAME, origin={"cluster": "a"}), 0)
+    """Another cluster starts at no offset and no snapshot, but its rows face the same mark."""
+    commit_second(commits.Writer.claim(root, NAME, origin={"cluster": "a"}), 0, snapshot=b"a")
     writer = commits.Writer.claim(root, NAME, carry=False, origin={"cluster": "b"})
     assert (writer.newest.offsets, writer.newest.origin) == ({}, {"cluster": "b"})
     assert commit_second(writer, 0).rows == {}
+    assert commits.load_snapshot(root, NAME) is None
+    assert kept(root) == []
 
 
 def test_a_slow_claim_spares_what_a_younger_owner_is_writing(root, monkeypatch):

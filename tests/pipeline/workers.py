@@ -72,17 +72,24 @@ class Bench:
     def __init__(self, broker: Broker, folder: Path, group: str) -> None:
         self.broker, self.folder, self.group = broker, folder, group
         self.stack = ExitStack()
-        self.producer = self.stack.enter_context(
-            KafkaProducer(**broker.client_settings, acks="all", linger_ms=5)
-        )
-        consumer = KafkaConsumer(**broker.client_settings, group_id=group)
-        self.consumer = self.stack.enter_context(consumer)
-        self.begin = {
-            k: {topic: self.end(topic, k) for topic in TELEMETRY.values()}
-            for k in range(PARTITIONS)
-        }
-        for k, offsets in self.begin.items():
-            self.seed(k, offsets)
+        self.clients = self.stack.enter_context(ExitStack())
+        self.begin: dict[int, dict[str, int]] = {}
+
+    def connect(self) -> "Bench":
+        """Open producer and consumer; once more after the broker has been away."""
+        self.clients.close()  # kafka-python leaves sockets open while it cannot connect
+        given = self.broker.client_settings
+        self.producer = self.clients.enter_context(KafkaProducer(**given, acks="all", linger_ms=5))
+        self.consumer = self.clients.enter_context(KafkaConsumer(**given, group_id=self.group))
+        return self
+
+    def at_the_end(self) -> "Bench":
+        """Leave commits as an earlier worker would have, so that lanes start at today's end."""
+        topics = TELEMETRY.values()
+        for k in range(PARTITIONS):
+            self.begin[k] = {topic: self.end(topic, k) for topic in topics}
+            self.seed(k, self.begin[k])
+        return self
 
     def end(self, topic: str, k: int) -> int:
         """Next offset of a partition."""

@@ -138,13 +138,15 @@ def test_lines_say_found_missed_and_false() -> None:
     swing = _event("oscillation", 192.0, freq_hz=1.4, amplitude_w=210e3, damping_ratio=0.02)
     truths = [_truth("synchronized_ramp", 131.2), _truth(onset_s=262.0, depth_w=345e3)]
     result = score([ramp, swing], truths, site_seconds=300)
+    moved = "-3.1 MW in 0.8 s  synchrony 0.93"
     assert lines([ramp, swing], result, t0_ns=0) == [
-        "found   synchronized_ramp  t=02:11.2  -3.1 MW in 0.8 s  synchrony 0.93  at poi  delay 0.6 s",
+        f"found   synchronized_ramp  t=02:11.2  {moved}  at poi  delay 0.6 s",
         "false   oscillation        t=03:12.0  1.4 Hz  ±210 kW  damping 0.02  at poi",
         "missed  ramp               t=04:22.0  +345 kW  at poi",
         "1 of 2 found, 1 false alarm",
     ]
-    assert lines([swing], None, t0_ns=0) == [event_line("event", swing, t0_ns=0)]
+    merged = _event(onset_s=193.0, merged_into="x")
+    assert lines([swing, merged], None, t0_ns=0) == [event_line("event", swing, t0_ns=0)]
 
 
 def test_units_in_lines_are_those_a_person_would_use() -> None:

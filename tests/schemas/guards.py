@@ -18,8 +18,8 @@ SUFFIXES = [
 ]
 """The unit is the last word; a share, ratio, factor or synchrony has none; `value` has `unit`."""
 COUNTS = [
-    *("n", "channels", "count", "gap_cells", "late_samples", "resets", "samples", "seq", "size"),
-    *("offset", "partition", "sources_at_least", "version", "warming"),
+    *("n", "channels", "count", "samples", "seq", "size"),
+    *("offset", "partition", "sources_at_least", "version"),
 ]
 PROBABILITIES = ["nominal", "coverage"]
 PRIVATE = re.compile(r"rack|job|tenant|cohort|gateway|channel_id|contributor|node")

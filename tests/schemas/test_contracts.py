@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas import topics, topology
+from schemas import events, topics, topology
 from schemas.contracts import digest, example_folder, schema_file, schemas_text, table
 from schemas.refusal import Refused
 from schemas.telemetry import MAX_BYTES, Slice
@@ -213,6 +213,19 @@ def test_cloud_event_is_what_the_example_is():
     record = topics.decode(name, json.dumps(whole).encode())
     value = topics.cloud_event(name, record, id_=whole["id"], time_ns=record.updated_ns)
     assert json.loads(value) == whole
+
+
+@pytest.mark.parametrize(
+    "path", sorted((EXAMPLES / "site.event/v1").iterdir()), ids=lambda p: p.stem
+)
+def test_event_id_is_what_the_rule_says(path):
+    """`event_id` makes the ids of the examples: ramps and load loss are one family."""
+    event = topics.decode("site.event.v1", path.read_bytes())
+    site_id, family, frame_end_ns, rank = event.event_id.split(":")
+    assert events.event_id(site_id, event.kind, int(frame_end_ns), int(rank)) == event.event_id
+    assert int(frame_end_ns) >= event.opened_ns >= event.onset_ns
+    assert events.family("load_loss") == events.family("synchronized_ramp") == "ramp"
+    assert family == events.family(event.kind)
 
 
 def test_docs_hold_the_table_of_topics():

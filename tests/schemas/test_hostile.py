@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas import _arrow
 from schemas.telemetry import (
     ARROW,
     MAX_BYTES,
@@ -83,7 +84,12 @@ def test_dictionary_in_pieces_is_refused():
         for words in (["a"], ["a", "b"]):
             names = pa.DictionaryArray.from_arrays(pa.array([0], pa.int32()), pa.array(words))
             writer.write_batch(pa.record_batch([names, pa.array([[1.0]], LISTS)], schema=schema))
-    assert refusal(sink.getvalue().to_pybytes()) == "unreadable"
+    frames = [f.serialize().to_pybytes() for f in pa.ipc.MessageReader.open_stream(sink.getvalue())]
+    assert len(frames) == 5  # schema, dictionary, batch, delta, batch
+    whole = b"\xff\xff\xff\xff\0\0\0\0"
+    assert parse(b"".join(frames[:3]) + whole).channel_ids == ("a",)
+    with pytest.raises(Refused, match="in pieces"):
+        parse(b"".join([*frames[:2], *frames[3:]]) + whole)
 
 
 def test_every_cut_of_a_message_is_refused():
@@ -116,6 +122,17 @@ def test_memory_is_bounded():
         tracemalloc.stop()
     assert peak < 32 * MAX_BYTES
     assert pa.total_allocated_bytes() - before < 4 * MAX_BYTES
+
+
+def test_remembered_names_are_bounded(monkeypatch):
+    """Whoever sends ever new names does not fill our memory: past the limit all is forgotten."""
+    memory = _arrow._Memory()
+    monkeypatch.setattr(_arrow, "_memory", memory)
+    monkeypatch.setattr(_arrow._Memory, "LIMIT_BYTES", 20_000)
+    for i in range(100):
+        parse(encode_arrow(piece((f"a{i}", "b"))))
+        assert memory.held_bytes <= 20_000 + 2_000
+    assert 0 < len(memory.known) < 20
 
 
 def test_texts_in_refusals_are_bounded():
@@ -173,3 +190,12 @@ def test_random_bytes_are_refused(value, kind):
     outcome(value, kind)
     outcome(b"\xff\xff\xff\xff" + value, kind)
     outcome(b'{"version":"1",' + value, kind)
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda p: f"{p.parts[-3]}-{p.stem}")
+def test_every_byte_bent(path):
+    """Each byte of a message bent in turn; among them types Arrow reads but cannot wrap."""
+    value = path.read_bytes()
+    for at, bent in itertools.product(range(len(value)), (0, 11, 255)):
+        with np.errstate(all="ignore"):
+            outcome(value[:at] + bytes([bent]) + value[at + 1 :], ARROW)

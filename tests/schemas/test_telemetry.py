@@ -74,6 +74,10 @@ def test_names_are_recognised_by_every_byte():
         assert parse(encode_arrow(piece(names))).channel_ids == names
     first, again = (parse(encode_arrow(piece(names))).channel_ids for names in (columns[0],) * 2)
     assert first is again
+    many = [f"rack-{i:04d}" for i in range(100)]
+    for first_name in ("rack-000x", "rack-000y"):
+        names = (first_name, *many)
+        assert parse(encode_arrow(piece(names, np.ones((101, 1))))).channel_ids == names
     plain = {"channel_id": pa.array(["a", "b"]), "power_w": pa.array([[1.0], [2.0]], LISTS)}
     assert parse(arrow(**plain)).channel_ids == ("a", "b")
 

@@ -1,0 +1,196 @@
+"""The pump of one lane, alone: order, pace and room, without any Kafka."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from pipeline.clock import ManualClock
+from pipeline.lane import Counters, Message, Outgoing
+from pipeline.settings import Run
+from pipeline.worker import Door, LaneWorker
+from schemas.topics import TELEMETRY
+
+RACK = TELEMETRY["rack"]
+
+
+class Script:
+    """A lane and its door in one, writing down who was called when."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.start_offsets = {RACK: 10}
+        self.counters = Counters({}, watermark_ns=1)
+        self.fed: list[int] = []
+        self.taken = 0
+        self.failures: list[BaseException] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.quiet: frozenset[str] = frozenset()
+        self.at_end = False
+
+    def feed(self, messages: Sequence[Message]) -> None:
+        """Remember offsets."""
+        self.fed += [message.offset for message in messages]
+
+    def set_quiet(self, topics: frozenset[str]) -> None:
+        """Remember topics."""
+        self.quiet = topics
+
+    def take(self, *, snapshot: bool = False, final: bool = False) -> Any:
+        """All offsets fed since the last take."""
+        fresh = self.fed[self.taken :]
+        if not fresh and not final:
+            return None
+        self.taken = len(self.fed)
+        return _Batch(fresh, snapshot)
+
+    def commit(self, batch: Any) -> dict[str, int]:
+        """Say what was committed."""
+        self.said.append(f"commit {len(batch.fresh)}{' snapshot' * batch.snapshot}")
+        return {RACK: max(batch.fresh, default=9) + 1}
+
+    async def publish(self, outgoing: Sequence[Outgoing]) -> None:
+        """Wait at the gate."""
+        await self.gate.wait()
+        self.said.append(f"publish {len(outgoing)}")
+
+    def door(self, **run: Any) -> Door:
+        """What the worker sees of the world."""
+        return Door(
+            publish=self.publish,
+            read_to_end=lambda *_: self.at_end,
+            failed=self.failures.append,
+            io=ThreadPoolExecutor(1),
+            clock=ManualClock(),
+            run=Run(**run),
+        )
+
+
+class _Batch:
+    def __init__(self, fresh: list[int], snapshot: bool) -> None:
+        self.fresh, self.snapshot = fresh, snapshot
+        self.outgoing = [Outgoing("grid.state.v1", b"s", b"{}", "") for _ in fresh]
+
+
+async def settled(holds: Any) -> None:
+    """Let tasks and threads run until it holds."""
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110  threads set what is waited for
+            await asyncio.sleep(0.005)
+
+
+def put(worker: LaneWorker, script: Script, offset: int, value: bytes = b"v") -> Any:
+    """Hand one message in, with a receipt that says so."""
+    return worker.put(
+        Message(RACK, 0, offset, value, ""), lambda: script.said.append(f"ack {offset}")
+    )
+
+
+def test_publish_then_commit_then_acknowledge_in_offset_order() -> None:
+    """And at the end a commit with a snapshot."""
+
+    async def run() -> None:
+        script = Script()
+        worker = LaneWorker(script, 0, script.door())  # type: ignore[arg-type]
+        await put(worker, script, 10)
+        await settled(lambda: "ack 10" in script.said)
+        await worker.finish()
+        assert worker.finished
+        assert script.said == [
+            "publish 1", "commit 1", "ack 10", "publish 0", "commit 0 snapshot"
+        ]  # fmt: skip
+
+    asyncio.run(run())
+
+
+def test_while_a_batch_is_under_way_feeding_goes_on_and_the_next_covers_all_of_it() -> None:
+    """A slow broker makes batches larger, never more of them."""
+
+    async def run() -> None:
+        script = Script()
+        script.gate.clear()
+        worker = LaneWorker(script, 0, script.door())  # type: ignore[arg-type]
+        await put(worker, script, 10)
+        await settled(lambda: script.taken == 1)
+        for offset in range(11, 30):
+            await put(worker, script, offset)
+        await settled(lambda: len(script.fed) == 20)
+        script.gate.set()
+        await settled(lambda: "ack 29" in script.said)
+        commits = [line for line in script.said if line.startswith("commit")]
+        assert commits == ["commit 1", "commit 19"]
+        acks = [line for line in script.said if line.startswith("ack")]
+        assert acks == [f"ack {offset}" for offset in range(10, 30)]
+        await worker.finish()
+
+    asyncio.run(run())
+
+
+def test_a_message_read_twice_is_used_once_and_its_second_receipt_never_given() -> None:
+    """Below the lane's next offset nothing passes."""
+
+    async def run() -> None:
+        script = Script()
+        worker = LaneWorker(script, 0, script.door())  # type: ignore[arg-type]
+        for offset in (9, 10, 11, 10, 11, 12):
+            await put(worker, script, offset)
+        await settled(lambda: "ack 12" in script.said)
+        assert script.fed == [10, 11, 12]
+        assert worker.counts["skipped_offsets"] == 3
+        assert "ack 9" not in script.said
+        await worker.finish()
+
+    asyncio.run(run())
+
+
+def test_a_full_inbox_makes_its_topic_wait_and_closing_lets_it_go() -> None:
+    """Bytes are bounded per topic; nobody hangs on a lane that is given away."""
+
+    async def run() -> None:
+        script = Script()
+        worker = LaneWorker(script, 0, script.door(inbox_max_bytes=4))  # type: ignore[arg-type]
+        waiting = asyncio.create_task(put(worker, script, 10, b"12345678"))
+        await settled(waiting.done)
+        worker.abandon()
+        async with asyncio.timeout(1):
+            await put(worker, script, 11, b"12345678")
+        assert 11 not in script.fed
+
+    asyncio.run(run())
+
+
+def test_what_the_lane_raises_ends_the_process() -> None:
+    """An exception in compute goes to the door, not into a log."""
+
+    async def run() -> None:
+        script = Script()
+        script.feed = lambda messages: 1 / 0  # type: ignore[method-assign,assignment]
+        worker = LaneWorker(script, 0, script.door())  # type: ignore[arg-type]
+        await put(worker, script, 10)
+        await settled(lambda: script.failures)
+        assert isinstance(script.failures[0], ZeroDivisionError)
+        assert not [line for line in script.said if line.startswith("ack")]
+        worker.abandon()
+
+    asyncio.run(run())
+
+
+def test_a_topic_is_quiet_only_after_its_end_has_stood_for_a_while() -> None:
+    """Five seconds of wall time at the end, from the clock; then the lane is told."""
+
+    async def run() -> None:
+        script = Script()
+        script.at_end = True
+        door = script.door(idle_s=5.0)
+        worker = LaneWorker(script, 0, door)  # type: ignore[arg-type]
+        await put(worker, script, 10)
+        await settled(lambda: "ack 10" in script.said)
+        assert script.quiet == frozenset()
+        door.clock.advance(5.1)  # type: ignore[attr-defined]
+        await settled(lambda: len(script.quiet) == 3)
+        script.at_end = False
+        await settled(lambda: not script.quiet)
+        worker.abandon()
+
+    asyncio.run(run())

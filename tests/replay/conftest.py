@@ -1,0 +1,41 @@
+"""Fixtures of the tests on a live pipeline: a trace of several sites, and topics of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from kafka.admin import KafkaAdminClient
+
+from pipeline.detect import DetectSettings
+from pipeline.device import choose
+from replay.broker import Broker
+from replay.live import contents
+from replay.runner import Runner
+from replay.source import Trace
+from tests.replay.live_trace import several_sites
+
+
+@pytest.fixture(scope="session")
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+    """Five sites, a minute and a half."""
+    return several_sites(tmp_path_factory.mktemp("trace"))
+
+
+@pytest.fixture(scope="session")
+def here(trace: Trace, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What the trace gives in this process."""
+    archive = tmp_path_factory.mktemp("here") / "archive"
+    Runner(trace, archive, choose("cpu"), DetectSettings()).run()
+    return contents(archive)
+
+
+@pytest.fixture
+def fresh_topics(requires_real_kafka: Broker) -> Iterator[Broker]:
+    """A broker whose topics nobody has used: each test deletes and makes them."""
+    broker = requires_real_kafka
+    admin = KafkaAdminClient(**broker.client_settings)
+    yield broker
+    ours = [name for name in admin.list_topics() if not name.startswith("__")]
+    admin.delete_topics(ours)
+    admin.close()
