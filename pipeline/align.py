@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 
+from pipeline.align_state import HELD, AlignState, Block, GatewayState, Held, Piece, Verdict, start
 from pipeline.commit_files import Idle
 from pipeline.decode import Cause, Rows
+from pipeline.grid_fill import fill, gather
 from pipeline.layout import LevelGrid, SiteLayout
 from schemas.topology import Gateway
 from schemas.units import NS_PER_S, Rate, slot_times_ns, slots_of
 
-__all__ = ["HELD", "AlignState", "Aligner", "Block", "Verdict"]
+__all__ = ["Aligner"]
 
 IDLE_NS = 5 * NS_PER_S
 AHEAD_NS = 60 * NS_PER_S
@@ -23,78 +24,6 @@ RESTART_NS = 3600 * NS_PER_S
 CONTINUE = 3
 SEQS = 64
 IDLE_KEPT = 32
-HELD = 1 << 62
-"""A message whose fate is open: nothing acknowledges past it."""
-
-
-class Piece(NamedTuple):
-    """Samples not yet closed: ``power_w`` (row, time) from ``slot``, of channels ``index``."""
-
-    slot: int
-    index: Any
-    power_w: Any
-
-
-class Verdict(NamedTuple):
-    """What became of a message: the receipt's number, until when it matters, or why it does not."""
-
-    receipt: int
-    until_ns: int
-    cause: Cause | None = None
-
-
-class Held(NamedTuple):
-    """A message far ahead of its gateway's clock, waiting for company."""
-
-    receipt: int
-    slots: Any
-    index: Any
-    power_w: Any
-
-
-@dataclasses.dataclass
-class GatewayState:
-    """What is remembered of one gateway. ``next_slot`` follows its newest sample (-1: none)."""
-
-    next_slot: int = -1
-    seqs: list[int] = dataclasses.field(default_factory=list)
-    ended: bool = False
-    idle_from_ns: int = -1
-    held: list[Held] = dataclasses.field(default_factory=list)
-
-
-@dataclasses.dataclass
-class AlignState:
-    """One site's memory: saved and restored bit for bit."""
-
-    gateways: dict[str, GatewayState]
-    pieces: dict[str, list[Piece]]
-    last_w: dict[str, Any]
-    missing: dict[str, Any]
-    closed_ns: int = -1
-    finished: bool = False
-    restart: bool = False
-    idle: list[Idle] = dataclasses.field(default_factory=list)
-    late_samples: int = 0
-    gap_cells: int = 0
-    resets: int = 0
-    repeats: int = 0
-
-
-class Block(NamedTuple):
-    """
-    Whole ticks of one site within one grid second, every level closed.
-
-    ``power_w[level]`` and ``valid[level]`` are (channel, time), finite float64 and bool;
-    ``resets[level]`` (channel,) bool marks channels whose gap grew too long in the first tick.
-    """
-
-    t0_ns: int
-    ticks: int
-    power_w: dict[str, Any]
-    valid: dict[str, Any]
-    resets: dict[str, Any]
-    restart: bool
 
 
 class Aligner:
@@ -102,15 +31,20 @@ class Aligner:
 
     def __init__(self, layout: SiteLayout, state: AlignState | None = None) -> None:
         self.layout = layout
-        self.state = state or _start(layout)
+        self.state = state or start(layout)
         self._gateways = layout.topology.gateway_by_id
         self._plan: tuple[Idle, ...] = ()
         self._replay_until_ns = -1
 
     def obey(self, plan: Collection[Idle], until_ns: int) -> None:
         """Recompute up to ``until_ns`` with the idle spans that the archive's commits recorded."""
-        self._plan = tuple(i for i in plan if i.site_id == self.layout.site_id)
+        ours = (i for i in plan if i.site_id == self.layout.site_id)
+        self._plan = tuple(i for i in ours if i.gateway_id in self._gateways)
         self._replay_until_ns = until_ns
+        self.state.idle = list(self._plan)
+        for idle in self._plan:
+            if idle.to_ns is not None:
+                self.state.gateways[idle.gateway_id].idle_from_ns = -1
 
     # ---- in
 
@@ -125,16 +59,15 @@ class Aligner:
         slots = slots_of(piece.t0_ns, piece.power_w.shape[1], piece.rate)
         if grid.stride > 1:
             slots = slots * grid.stride
+        held = Held(receipt, piece.seq, slots, rows.index, rows.power_w)
         if memory.next_slot >= 0:
             if piece.seq in memory.seqs and slots[-1] < memory.next_slot:
                 self.state.repeats += 1
-                return [Verdict(receipt, 0)]
+                return [Verdict(receipt, 0, repeat=True)]
             ahead_ns = int(slots[0] - memory.next_slot) * NS_PER_S // grid.rate
             if ahead_ns > AHEAD_NS:
-                return self._hold(memory, Held(receipt, slots, rows.index, rows.power_w), gateway)
-        verdicts = _drop_held(memory)
-        memory.seqs = [*memory.seqs[-(SEQS - 1) :], piece.seq]
-        return [*verdicts, self._take(gateway, Held(receipt, slots, rows.index, rows.power_w))]
+                return self._hold(memory, held, gateway)
+        return [*_drop_held(memory), self._take(gateway, held)]
 
     def _hold(self, memory: GatewayState, held: Held, gateway: Gateway) -> list[Verdict]:
         verdicts: list[Verdict] = []
@@ -152,6 +85,7 @@ class Aligner:
     def _take(self, gateway: Gateway, held: Held) -> Verdict:
         memory, grid = self.state.gateways[gateway.id], self.layout.grid_of[gateway.level]
         slots = held.slots
+        memory.seqs = [*memory.seqs[-(SEQS - 1) :], held.seq]
         first = self._first_open_slot(gateway, grid)
         wanted = (slots >= first) & ~self._planned_idle(gateway.id, slots, grid)
         fresh = np.zeros(len(slots), bool)
@@ -183,7 +117,7 @@ class Aligner:
     def _first_open_slot(self, gateway: Gateway, grid: LevelGrid) -> int:
         """The oldest slot a sample of this gateway may still fill."""
         memory, state = self.state.gateways[gateway.id], self.state
-        closed = -1 if state.closed_ns < 0 else _slot(state.closed_ns, grid)
+        closed = -1 if state.closed_ns < 0 else grid.slot_at(state.closed_ns)
         if memory.next_slot < 0:
             return closed
         return max(closed, memory.next_slot - _lateness_slots(gateway, grid))
@@ -199,14 +133,14 @@ class Aligner:
 
     def _rejoin(self, gateway_id: str, memory: GatewayState) -> None:
         if memory.idle_from_ns >= 0:
-            closed_ns = max(self.state.closed_ns, 0)
+            memory.idle_from_ns = -1
+            to_ns = max(self.state.closed_ns, self._replay_until_ns, 0)
             self.state.idle = [
-                msgspec.structs.replace(i, to_ns=closed_ns)
+                msgspec.structs.replace(i, to_ns=to_ns)
                 if i.gateway_id == gateway_id and i.to_ns is None
                 else i
                 for i in self.state.idle
             ][-IDLE_KEPT:]
-            memory.idle_from_ns = -1
 
     # ---- out
 
@@ -253,12 +187,13 @@ class Aligner:
 
     def _go_idle(self, quiet: Collection[str]) -> None:
         state = self.state
-        for idle in self._plan:
-            memory = state.gateways.get(idle.gateway_id)
-            due = max(state.closed_ns, 0) >= idle.from_ns and state.closed_ns < self._replay_until_ns
-            if memory and idle.to_ns is None and due and memory.idle_from_ns < 0:
+        for idle in [i for i in self._plan if i.to_ns is None and i in state.idle]:
+            memory = state.gateways[idle.gateway_id]
+            passed_ns = max(self._gateway_ns(self._gateways[idle.gateway_id], 0), 0)
+            if passed_ns >= idle.from_ns:
                 memory.idle_from_ns = idle.from_ns
-                state.idle = [*state.idle, idle]
+            if passed_ns > idle.from_ns:  # it has come back meanwhile
+                self._rejoin(idle.gateway_id, memory)
         if not quiet or state.closed_ns < self._replay_until_ns:
             return
         newest_ns = self.newest_ns
@@ -266,7 +201,7 @@ class Aligner:
             memory = state.gateways[gateway.id]
             behind = newest_ns >= 0 and self._gateway_ns(gateway, 0) < newest_ns - IDLE_NS
             if gateway.level in quiet and behind and memory.idle_from_ns < 0 and not memory.ended:
-                memory.idle_from_ns = max(state.closed_ns, 0)
+                memory.idle_from_ns = max(self._gateway_ns(gateway, 0), 0)
                 idle = Idle(self.layout.site_id, gateway.id, memory.idle_from_ns)
                 state.idle = [*state.idle, idle]
 
@@ -285,38 +220,45 @@ class Aligner:
 
     def _oldest_ns(self) -> int | None:
         times = [
-            int(slot_times_ns(np.array([piece.slot]), _rate(grid))[0])
+            int(slot_times_ns(np.array([min(piece.slot for piece in pieces)]), _rate(grid))[0])
             for grid in self.layout.grids
-            for piece in self.state.pieces[grid.level]
+            if (pieces := self.state.pieces[grid.level])
         ]
         return min(times, default=None)
 
     def _passed_ns(self) -> int:
         """The time that every gateway which counts has passed by its lateness."""
-        state, passed, bound = self.state, [], HELD
+        state, passed = self.state, []
         for gateway in self._gateways.values():
             memory = state.gateways[gateway.id]
-            planned = False
-            for idle in self._plan:
-                if idle.gateway_id == gateway.id and state.closed_ns < self._replay_until_ns:
-                    to_ns = HELD if idle.to_ns is None else idle.to_ns
-                    planned |= idle.from_ns <= state.closed_ns < to_ns
-                    bound = min([bound, *(t for t in (idle.from_ns, to_ns) if t > state.closed_ns)])
-            if not (memory.ended or memory.idle_from_ns >= 0 or planned):
+            if not (memory.ended or memory.idle_from_ns >= 0):
                 lateness = _lateness_slots(gateway, self.layout.grid_of[gateway.level])
-                passed.append(self._gateway_ns(gateway, lateness))
+                time_ns = self._gateway_ns(gateway, lateness)
+                passed.append(max(time_ns, self._planned_until_ns(gateway)))
         if passed:
-            return min(*passed, bound)
+            return min(passed)
         if all(memory.ended for memory in state.gateways.values()):
             return -(-self.newest_ns // NS_PER_S) * NS_PER_S
         return state.closed_ns
+
+    def _planned_until_ns(self, gateway: Gateway) -> int:
+        """Until when a gateway held nobody up once it had sent what it had when it fell silent."""
+        newest_ns = max(self._gateway_ns(gateway, 0), 0)
+        return max(
+            (
+                self._replay_until_ns if idle.to_ns is None else idle.to_ns
+                for idle in self._plan
+                if idle.gateway_id == gateway.id and newest_ns >= idle.from_ns
+            ),
+            default=-1,
+        )
 
     def _jump(self, until_ns: int) -> None:
         """Start anew behind a hole of more than an hour: nothing learned is worth keeping."""
         oldest_ns, state = self._oldest_ns(), self.state
         hole = oldest_ns is not None and oldest_ns - state.closed_ns > RESTART_NS
         if oldest_ns is not None and hole and until_ns > oldest_ns:
-            fresh = _start(self.layout)
+            fresh = start(self.layout)
             state.last_w, state.missing, state.restart = fresh.last_w, fresh.missing, True
             state.closed_ns = oldest_ns // NS_PER_S * NS_PER_S
 
@@ -324,8 +266,8 @@ class Aligner:
         state, layout = self.state, self.layout
         power_w, valid, cuts = {}, {}, {}
         for grid in layout.grids:
-            raw = self._gather(grid, ticks)
-            power_w[grid.level], valid[grid.level], cuts[grid.level] = self._fill(grid, raw)
+            raw = gather(state, grid, ticks)
+            power_w[grid.level], valid[grid.level], cuts[grid.level] = fill(state, grid, raw)
         starts = sorted({0, *(k for per_level in cuts.values() for k in per_level)})
         for k, end in zip(starts, [*starts[1:], ticks], strict=True):
             resets = {level: per_level[k] for level, per_level in cuts.items() if k in per_level}
@@ -344,62 +286,6 @@ class Aligner:
                 resets,
                 restart,
             )
-
-    def _gather(self, grid: LevelGrid, ticks: int) -> Any:
-        """Open samples of the next ticks, (channel, time) float64, NaN where none came."""
-        start = _slot(self.state.closed_ns, grid)
-        count = ticks * grid.per_tick
-        out = np.full((grid.channels, count), np.nan)
-        keep = []
-        for piece in reversed(self.state.pieces[grid.level]):
-            lo, hi = max(piece.slot, start), min(piece.slot + piece.power_w.shape[1], start + count)
-            if piece.slot + piece.power_w.shape[1] > start + count:
-                keep.append(piece)
-            if lo >= hi:
-                continue
-            part = piece.power_w[:, lo - piece.slot : hi - piece.slot]
-            there = ~np.isnan(part)
-            at = (piece.index[:, None], np.arange(lo - start, hi - start)[None, :])
-            out[at] = part if there.all() else np.where(there, part, out[at])
-        self.state.pieces[grid.level] = keep[::-1]
-        return out
-
-    def _fill(self, grid: LevelGrid, raw: Any) -> tuple[Any, Any, dict[int, Any]]:
-        """Hold short gaps, zero long ones; says in which ticks which channels are reset."""
-        state, level = self.state, grid.level
-        there = ~np.isnan(raw)
-        if there.all():
-            state.last_w[level] = raw[:, -1].copy()
-            state.missing[level] = np.zeros(grid.channels, np.int64)
-            return raw, there, {}
-        slot = np.arange(raw.shape[1])
-        newest = np.maximum.accumulate(np.where(there, slot, -1), axis=1)
-        run = np.where(newest >= 0, slot - newest, state.missing[level][:, None] + slot + 1)
-        held = np.take_along_axis(raw, np.maximum(newest, 0), axis=1)
-        held = np.where(newest >= 0, held, state.last_w[level][:, None])
-        known = (run <= grid.gap_slots) & ~np.isnan(held)
-        state.gap_cells += int(np.count_nonzero(known & ~there)) // grid.stride
-        state.last_w[level] = held[:, -1].copy()
-        state.missing[level] = run[:, -1].copy()
-        crossed = run == grid.gap_slots + 1
-        ticks = crossed.reshape(grid.channels, -1, grid.per_tick).any(axis=2)
-        resets = {int(k): ticks[:, k].copy() for k in np.flatnonzero(ticks.any(axis=0))}
-        return np.where(known, held, 0.0), there, resets
-
-
-def _start(layout: SiteLayout) -> AlignState:
-    return AlignState(
-        gateways={gateway.id: GatewayState() for gateway in layout.topology.gateways},
-        pieces={grid.level: [] for grid in layout.grids},
-        last_w={grid.level: np.full(grid.channels, np.nan) for grid in layout.grids},
-        missing={grid.level: np.full(grid.channels, HELD // 2, np.int64) for grid in layout.grids},
-    )
-
-
-def _slot(time_ns: int, grid: LevelGrid) -> int:
-    """The slot that begins at a tick's boundary."""
-    return (2 * time_ns * grid.rate + NS_PER_S) // (2 * NS_PER_S)
-
 
 def _rate(grid: LevelGrid) -> Rate:
 

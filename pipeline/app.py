@@ -39,8 +39,9 @@ __all__ = ["LaneApp", "build"]
 
 log = logging.getLogger("lockstep")
 
-FRESH_NS = 4_000_000_000
-"""Empty fetches come back every 1.5 s; an older answer says nothing about a partition's end."""
+FETCH_WAIT_MS = 500
+FRESH_NS = 3_000_000_000
+"""Empty fetches come back within 0.5 s; an older answer says nothing about a partition's end."""
 RETRY_S, RETRY_MAX_S = 0.2, 5.0
 REFUSALS = 3
 HOPELESS = (
@@ -62,6 +63,7 @@ class LaneThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         # Faust's round robin spreads partition k of the three topics over workers.
         consumer._partition_assignment_strategy = (RangePartitionAssignor,)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # Faust has 1500, and no setting
         return consumer
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
@@ -128,11 +130,10 @@ class LaneConsumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         """
-        Seek to the lanes' next offsets.
+        Seek to the lanes' next offsets, the first that they have not received.
 
-        Faust calls this once after each assignment, before the flow resumes, and whenever it had
-        to throw fetched messages away; each time, the next offset the lane has not received is
-        right.
+        Faust calls this after each assignment, before the flow resumes, and whenever it had to
+        throw fetched messages away.
         """
         wanted = await self.app.crew.positions()
         assigned = self.assignment()

@@ -7,7 +7,7 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -236,7 +236,7 @@ def _archive(args: argparse.Namespace) -> int:
     if args.json:
         _dump(found)
     else:
-        _table(("archive", "value"), [(key, _cell(value)) for key, value in found.items()])
+        _table(("archive", "value"), _flat(found))
     return 0
 
 
@@ -266,10 +266,16 @@ def _dump(value: Any) -> None:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_cell(item)}" for key, item in value.items()) or "-"
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text.replace("\n", " ")
+
+
+def _flat(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in fields.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", None if value in ({}, []) else value
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -11,16 +11,18 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pipeline import archive, snapshot
-from pipeline.align import HELD, Aligner, AlignState, Verdict
+from pipeline.align import Aligner
+from pipeline.align_state import HELD, AlignState, Verdict
 from pipeline.commits import Idle, Writer, check_partitions, newest_commit, own_sites
 from pipeline.decode import Cause, Decoder, Message, Rows, dead_letter
 from pipeline.detect import DetectSettings
-from pipeline.engine import ArrayDevice, Engine, EngineState, Outcome
+from pipeline.engine import Engine
+from pipeline.engine_state import ArrayDevice, EngineState, Outcome
 from pipeline.layout import SiteLayout
 from pipeline.publish import Outgoing, messages, tables, window_batch
 from pipeline.recovery import newest_state, open_events
 from schemas.events import SiteEvent
-from schemas.telemetry import Refused, Slice
+from schemas.telemetry import Refused, RowRefusal, Slice
 from schemas.topics import TELEMETRY
 from schemas.topology import Topology
 from schemas.units import NS_PER_S
@@ -76,6 +78,7 @@ class Receipt:
     site_id: str
     until_ns: int
     message: Message | None = None
+    refused: tuple[RowRefusal, ...] = ()
 
 
 @dataclasses.dataclass
@@ -191,8 +194,11 @@ class Lane:
             memory = self._memories.pop(site_id, None)
             if memory is not None and memory.digest != layout.digest:
                 memory = None
+                lost = open_events(self._config.archive, self._writer.name)
+                self._lost += [event for event in lost if event.site_id == site_id]
             site = self._sites[site_id] = _Site(layout, self._config, memory)
-            site.aligner.obey(self._writer.newest.idle, self._archived.get(site_id, -1))
+            if memory is not None or not self._config.resume:  # a cold start has nothing to obey
+                site.aligner.obey(self._writer.newest.idle, self._archived.get(site_id, -1))
             if memory is not None:
                 site.until_ns = memory.align.closed_ns
         return site
@@ -252,14 +258,16 @@ class Lane:
         site = self._site(site_id)
         self._issued += 1
         number = self._issued
-        self._receipts[number] = Receipt(message.topic, message.offset, site_id, 0, message)
+        receipt = Receipt(message.topic, message.offset, site_id, 0, message, rows.refused)
+        self._receipts[number] = receipt
         for verdict in site.aligner.push(rows, number):
-            own = rows.refused if verdict.receipt == number else ()
-            self._judge(verdict, own, site_id)
+            self._judge(verdict, site_id)
 
-    def _judge(self, verdict: Verdict, refused: tuple[Any, ...], site_id: str) -> None:
+    def _judge(self, verdict: Verdict, site_id: str) -> None:
         receipt = self._receipts[verdict.receipt]
-        message, cause = receipt.message, verdict.cause
+        message, refused, cause = receipt.message, receipt.refused, verdict.cause
+        if verdict.repeat:
+            refused = ()
         receipt.until_ns = verdict.until_ns
         if verdict.until_ns == HELD:
             return
@@ -269,7 +277,7 @@ class Lane:
             cause = Cause(refused[0].reason, detail, refused, late)
         if cause and message:
             self._letter(message, cause, site_id)
-        receipt.message = None
+        receipt.message, receipt.refused = None, ()
 
     def _settle(self, message: Message, site_id: str | None) -> None:
         self._issued += 1
@@ -339,8 +347,9 @@ class Lane:
         self._count()
         marks = {s: site.until_ns for s, site in self._sites.items() if site.until_ns >= 0}
         moved = any(t - self._taken_ns.get(s, 0) >= CUT_NS for s, t in marks.items())
-        moved |= any(site.aligner.state.finished for site in self._sites.values()) and bool(
-            self._records
+        moved |= any(
+            site.aligner.state.finished and marks.get(s, -1) > self._taken_ns.get(s, -1)
+            for s, site in self._sites.items()
         )
         letters = any(not site_id for _, _, site_id in self._records)
         if not (moved or letters or final):

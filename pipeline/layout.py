@@ -30,6 +30,10 @@ class LevelGrid(NamedTuple):
     channels: int
     gap_slots: int
 
+    def slot_at(self, time_ns: int) -> int:
+        """The slot that begins at a tick's boundary."""
+        return (2 * time_ns * self.rate + NS_PER_S) // (2 * NS_PER_S)
+
     @property
     def votes(self) -> bool:
         """Levels slower than 1 Hz give windows and state, no votes."""
@@ -83,6 +87,12 @@ class SiteLayout:
         channels = len(self.topology.level_channels[level])
         gap_slots = max(math.ceil(inner / 2), 5 * rate.seconds)
         return LevelGrid(level, inner, rate.seconds, inner // self.ticks_per_s, channels, gap_slots)
+
+    def tick_ends_ns(self, t0_ns: int, ticks: int) -> Any:
+        """Ends of the ticks from ``t0_ns`` on, (time,) int64; the last of a second ends with it."""
+        ends = t0_ns + self.tick_ns * np.arange(1, ticks + 1, dtype=np.int64)
+        short = (-ends) % NS_PER_S
+        return np.where(short < self.ticks_per_s, ends + short, ends)
 
     @cached_property
     def leaves(self) -> range:

@@ -1,4 +1,4 @@
-"""From spectral peaks to events: one event per fundamental and site, host side."""
+"""From spectra to events: one event per fundamental and site, host side."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from operators import magnitude
 from pipeline.detect import DetectSettings
 from pipeline.layout import SiteLayout
-from pipeline.ramp_events import OpenOscillation
+from pipeline.ramp_events import OpenOscillation, peak_share
 from schemas.events import Contributor, Quality, SiteEvent, event_id
 from schemas.units import NS_PER_S
 
-__all__ = ["Feed", "Look", "OscillationEvents", "OscillationTrack", "OpenTone"]
+__all__ = ["Feed", "Look", "OpenTone", "OscillationEvents", "OscillationTrack"]
 
-HARMONICS = 5
-BINS_APART = 1.5
+HARMONICS = 10
+SERIES = (
+    (1, 1),
+    *((1, k) for k in range(2, HARMONICS + 1)),
+    *((k, 1) for k in range(2, HARMONICS + 1)),
+    *((k, k + 1) for k in range(2, 5)),
+    *((k + 1, k) for k in range(2, 5)),
+)
+"""p f = q f0: the same line, harmonics of f0, f0 a harmonic, neighbours in a series."""
+DRIFT_HZ = 0.02
+REACH_HZ = 0.075
+"""Lines closer than a bin and a half of a 20 s window are one."""
 MAX_CONTRIBUTORS = 256
 
 
@@ -31,16 +40,20 @@ class Feed(NamedTuple):
     """Node row behind each row."""
     channel_ids: tuple[str | None, ...]
     """Channel behind each row; None for a summed node."""
+    votes: bool
+    """Rows are leaves: many small lines at one frequency count together."""
+    first_bin: int
     freq_hz: Any
     """Frequencies looked at, (bin,)."""
 
 
 class Look(NamedTuple):
-    """One feed's strongest bins in one grid second, on the host; ``refine`` reads the window."""
+    """One feed's spectrum in one grid second, on the host; ``refine`` reads the window."""
 
     ratio: Any
-    bin: Any
+    """(row, bin)"""
     amplitude_w: Any
+    """(row, bin)"""
     refine: Callable[[Any], tuple[Any, Any, Any]]
     """freq_hz (row,) -> freq_hz, amplitude_w, phase_rad (row,)"""
 
@@ -65,47 +78,53 @@ class OpenTone:
 
 @dataclasses.dataclass
 class OscillationTrack:
-    """Oscillation memory of a site: runs of hops by feed, and open events."""
+    """Oscillation memory of a site: seconds in a row that each bin was suspect, and open events."""
 
-    run: dict[str, Any]
-    run_hz: dict[str, Any]
+    run: Any
     open: list[OpenTone] = dataclasses.field(default_factory=list)
 
 
 class OscillationEvents:
-    """Turns spectral peaks into `SiteEvent` records for one site."""
+    """Turns spectra into `SiteEvent` records for one site."""
 
     def __init__(self, layout: SiteLayout, detect: DetectSettings, feeds: tuple[Feed, ...]) -> None:
-        self._layout = layout
-        self._detect = detect
-        self._feeds = feeds
+        self._layout, self._detect, self._feeds = layout, detect, feeds
+        self._bins = max((f.first_bin + len(f.freq_hz) for f in feeds), default=1)
         self._bin_hz = 1 / detect.oscillation_window_s
+        self._reach = max(round(REACH_HZ / self._bin_hz + 0.5), 1)
+        leaves = len(layout.leaves)
+        self._votes = max(detect.votes_least, round(detect.votes_share * leaves))
 
     def start(self) -> OscillationTrack:
         """The memory before the first second."""
-        return OscillationTrack(
-            {feed.name: np.zeros(len(feed.nodes), np.int64) for feed in self._feeds},
-            {feed.name: np.zeros(len(feed.nodes)) for feed in self._feeds},
-        )
+        return OscillationTrack(np.zeros(self._bins, np.int64))
 
     def open_now(self, track: OscillationTrack) -> list[OpenOscillation]:
         """What the ramp detector must know."""
         return [OpenOscillation(tone.now_hz, tone.now_w) for tone in track.open]
 
     def step(
-        self, track: OscillationTrack, looks: dict[str, Look], time_ns: int
+        self, track: OscillationTrack, looks: dict[str, Look], reference_w: float, time_ns: int
     ) -> list[SiteEvent]:
         """Work off one grid second; ``track`` is the caller's own copy and moves on."""
-        for feed in self._feeds:
-            self._count(track, feed, looks[feed.name])
-        events = [event for tone in track.open for event in self._follow(tone, looks, time_ns)]
-        for tone in [t for t in track.open if t.missed_s >= self._detect.oscillation_close_s]:
+        detect, strongest_w = self._detect, self._strongest(looks)
+        suspect = self._suspect(looks, reference_w, detect.oscillation_on, detect.votes_on, 1.0)
+        track.run = np.where(suspect, _widened(track.run, 1) + 1, 0)
+        on, votes = detect.oscillation_on / 2, detect.votes_on / 2
+        alive = self._suspect(looks, reference_w, on, votes, 0.5)
+        events = [
+            event
+            for tone in track.open
+            for event in self._follow(tone, looks, alive, strongest_w, time_ns)
+        ]
+        for tone in [t for t in track.open if t.missed_s >= detect.oscillation_close_s]:
             track.open.remove(tone)
             events.append(self._record(tone, "closed", time_ns))
-        opened: list[OpenTone] = []
-        while (fresh := self._fresh(track, looks, opened)) is not None:
-            tone = self._begin(track, looks, fresh, time_ns, len(opened))
-            opened.append(tone)
+        opened = 0
+        while (found := self._fresh(track, strongest_w)) is not None:
+            found = self._fundamental(found, suspect, strongest_w)
+            tone = self._begin(looks, found, strongest_w, time_ns, opened)
+            opened += 1
             track.open.append(tone)
             events.append(self._record(tone, "open", time_ns))
         return events
@@ -119,92 +138,92 @@ class OscillationEvents:
         track.open = []
         return events
 
-    def _count(self, track: OscillationTrack, feed: Feed, look: Look) -> None:
-        """How many seconds in a row each row's strongest bin stayed where it is."""
-        freq_hz = feed.freq_hz[look.bin]
-        strong = look.ratio >= self._detect.oscillation_on
-        same = np.abs(freq_hz - track.run_hz[feed.name]) <= BINS_APART * self._bin_hz
-        run = np.where(strong, np.where(same, track.run[feed.name], 0) + 1, 0)
-        track.run[feed.name], track.run_hz[feed.name] = run, np.where(strong, freq_hz, 0.0)
+    def _suspect(
+        self, looks: dict[str, Look], reference_w: float, on: float, votes_on: float, size: float
+    ) -> Any:
+        """Bins where one row stands out, or where enough leaves do together (one bin aside)."""
+        strong, count = np.zeros(self._bins, bool), np.zeros(self._bins, np.int64)
+        sum_w = np.zeros(self._bins)
+        floor_w = size * self._detect.oscillation_floor_share * reference_w
+        for feed in self._feeds:
+            look = looks[feed.name]
+            at = slice(feed.first_bin, feed.first_bin + len(feed.freq_hz))
+            strong[at] |= ((look.ratio >= on) & (look.amplitude_w >= floor_w)).any(axis=0)
+            if feed.votes:
+                voting = _widened((look.ratio >= votes_on).T, 1).T
+                count[at] += voting.sum(axis=0)
+                sum_w[at] += _sum_rows(np.where(voting, look.amplitude_w, 0.0))
+        enough_w = size * self._detect.votes_floor_share * reference_w
+        return strong | ((count >= self._votes) & (sum_w >= enough_w))
 
-    def _related(self, freq_hz: Any, tone_hz: float) -> Any:
-        """The same line, one of its harmonics, or the line it is a harmonic of."""
-        near = np.zeros(np.shape(freq_hz), bool)
-        for order in range(1, HARMONICS + 1):
-            reach = BINS_APART * self._bin_hz
-            near |= np.abs(freq_hz - order * tone_hz) <= reach
-            near |= np.abs(order * freq_hz - tone_hz) <= reach
-        return near
+    def _strongest(self, looks: dict[str, Look]) -> Any:
+        """Largest amplitude of any row by bin, (bin,) W."""
+        best_w = np.zeros(self._bins)
+        for feed in self._feeds:
+            at = slice(feed.first_bin, feed.first_bin + len(feed.freq_hz))
+            best_w[at] = np.maximum(best_w[at], looks[feed.name].amplitude_w.max(axis=0))
+        return best_w
 
-    def _matches(self, looks: dict[str, Look], tone_hz: float) -> dict[str, Any]:
-        reach = BINS_APART * self._bin_hz
-        return {
-            feed.name: (np.abs(feed.freq_hz[looks[feed.name].bin] - tone_hz) <= reach)
-            & (looks[feed.name].ratio >= self._detect.oscillation_off)
-            for feed in self._feeds
-        }
+    def _related(self, freq_hz: float, tone_hz: float) -> bool:
+        """The same line, a harmonic or a fundamental of it, or neighbours in one harmonic series."""
+        return any(
+            abs(p * freq_hz - q * tone_hz) <= REACH_HZ + DRIFT_HZ * max(p, q)
+            for p, q in SERIES
+        )
 
     def _follow(
-        self, tone: OpenTone, looks: dict[str, Look], time_ns: int
+        self, tone: OpenTone, looks: dict[str, Look], alive: Any, strongest_w: Any, time_ns: int
     ) -> list[SiteEvent]:
-        alive = self._matches(looks, tone.now_hz)
-        best = self._strongest(looks, alive)
-        if best is None:
+        here = round(tone.now_hz / self._bin_hz)
+        near = np.arange(max(here - self._reach, 0), min(here + self._reach + 1, self._bins))
+        near = near[alive[near]]
+        if not len(near):
             tone.missed_s += 1
             return []
         tone.missed_s = 0
-        tone.now_hz, tone.now_w = best
+        top = int(near[np.argmax(strongest_w[near])])
+        tone.now_hz, tone.now_w = top * self._bin_hz, float(strongest_w[top])
         if tone.now_w <= tone.amplitude_w:
             return []
-        self._measure(tone, looks, alive)
+        self._measure(tone, looks)
         if tone.amplitude_w < 1.5 * tone.told_w:
             return []
         tone.told_w = tone.amplitude_w
         return [self._record(tone, "update", time_ns)]
 
-    def _strongest(self, looks: dict[str, Look], alive: dict[str, Any]) -> tuple[float, float] | None:
-        found = [
-            (float(looks[f.name].amplitude_w[row]), float(f.freq_hz[looks[f.name].bin[row]]))
-            for f in self._feeds
-            for row in np.flatnonzero(alive[f.name])
+    def _fresh(self, track: OscillationTrack, strongest_w: Any) -> int | None:
+        """The strongest bin that was suspect long enough and belongs to no open event."""
+        ready = np.flatnonzero(track.run >= self._detect.oscillation_hops)
+        free = [
+            int(b)
+            for b in ready
+            if not any(
+                self._related(b * self._bin_hz, hz)
+                for tone in track.open
+                for hz in (tone.now_hz, tone.freq_hz)
+            )
         ]
-        if not found:
-            return None
-        amplitude_w, freq_hz = max(found)
-        return freq_hz, amplitude_w
+        return max(free, key=lambda b: (strongest_w[b], -b), default=None)
 
-    def _fresh(
-        self, track: OscillationTrack, looks: dict[str, Look], opened: list[OpenTone]
-    ) -> tuple[float, float] | None:
-        """Frequency and amplitude of the strongest line that belongs to no open event."""
-        best: tuple[float, float] | None = None
-        for feed in self._feeds:
-            look = looks[feed.name]
-            freq_hz = feed.freq_hz[look.bin]
-            ready = track.run[feed.name] >= self._detect.oscillation_hops
-            for tone in track.open:
-                ready = ready & ~self._related(freq_hz, tone.now_hz)
-                ready = ready & ~self._related(freq_hz, tone.freq_hz)
-            for row in np.flatnonzero(ready):
-                candidate = (float(look.amplitude_w[row]), float(freq_hz[row]))
-                best = candidate if best is None or candidate > best else best
-        return None if best is None else (best[1], best[0])
+    def _fundamental(self, found: int, suspect: Any, strongest_w: Any) -> int:
+        """A line with a stronger one at a whole fraction of its frequency is its harmonic."""
+        for order in range(5, 1, -1):
+            low, high = (found - 1) // order, -(-(found + 1) // order) + 1
+            if low >= min(f.first_bin for f in self._feeds):
+                below = low + int(np.argmax(strongest_w[low:high]))
+                if suspect[below] and strongest_w[below] >= strongest_w[found]:
+                    return below
+        return found
 
     def _begin(
-        self,
-        track: OscillationTrack,
-        looks: dict[str, Look],
-        fresh: tuple[float, float],
-        time_ns: int,
-        rank: int,
+        self, looks: dict[str, Look], found: int, strongest_w: Any, time_ns: int, rank: int
     ) -> OpenTone:
-        freq_hz, amplitude_w = fresh
-        window_ns = round(self._detect.oscillation_window_s / 2) * NS_PER_S
-        run_s = max(int(run.max(initial=0)) for run in track.run.values())
+        freq_hz, amplitude_w = found * self._bin_hz, float(strongest_w[found])
+        back_s = self._detect.oscillation_window_s / 2 + self._detect.oscillation_hops
         tone = OpenTone(
             event_id=event_id(self._layout.site_id, "oscillation", time_ns, rank),
             node=self._layout.top,
-            onset_ns=time_ns - window_ns - min(run_s, self._detect.oscillation_hops) * NS_PER_S,
+            onset_ns=time_ns - round(back_s) * NS_PER_S,
             opened_ns=time_ns,
             freq_hz=freq_hz,
             amplitude_w=amplitude_w,
@@ -214,33 +233,31 @@ class OscillationEvents:
             contributors=(),
             told_w=amplitude_w,
         )
-        self._measure(tone, looks, self._matches(looks, freq_hz))
+        self._measure(tone, looks)
         tone.told_w = tone.amplitude_w
         return tone
 
-    def _measure(self, tone: OpenTone, looks: dict[str, Look], alive: dict[str, Any]) -> None:
+    def _measure(self, tone: OpenTone, looks: dict[str, Look]) -> None:
         """Refine frequency, amplitude and parts where the line is strongest now."""
         parts: list[Contributor] = []
         by_node: dict[int, float] = {}
-        top_w, top_hz = -1.0, tone.now_hz
+        best = (-1.0, tone.now_hz)
         for feed in self._feeds:
-            rows = np.flatnonzero(alive[feed.name])
+            look = looks[feed.name]
+            near = np.abs(feed.freq_hz - tone.now_hz) <= self._reach * self._bin_hz + 1e-9
+            rows = np.flatnonzero((look.ratio[:, near] >= self._detect.votes_on / 2).any(axis=1))
             if not len(rows):
                 continue
-            guess = np.where(
-                alive[feed.name], feed.freq_hz[looks[feed.name].bin], tone.now_hz
-            )
-            freq_hz, amplitude_w, phase_rad = looks[feed.name].refine(guess)
+            freq_hz, amplitude_w, phase_rad = look.refine(np.full(len(feed.nodes), tone.now_hz))
             for row in rows:
                 here_w, node, name = float(amplitude_w[row]), feed.nodes[row], feed.channel_ids[row]
                 by_node[node] = by_node.get(node, 0.0) + here_w
+                best = max(best, (here_w, float(freq_hz[row])))
                 if name is not None:
                     parts.append(Contributor(name, here_w, float(phase_rad[row])))
-                if here_w > top_w:
-                    top_w, top_hz = here_w, float(freq_hz[row])
         parts.sort(key=lambda part: (-part.amplitude_w, part.channel_id))
-        tone.freq_hz, tone.amplitude_w = top_hz, max(top_w, tone.now_w)
-        tone.node = self._holder(by_node)
+        tone.freq_hz, tone.amplitude_w = best[1], max(best[0], tone.now_w)
+        tone.node = self._holder(by_node) if by_node else tone.node
         tone.contributors = tuple(parts[:MAX_CONTRIBUTORS])
 
     def _holder(self, by_node: dict[int, float]) -> int:
@@ -257,12 +274,7 @@ class OscillationEvents:
             node = max(below, key=lambda c: by_node[c])
 
     def _record(self, tone: OpenTone, state: Any, time_ns: int) -> SiteEvent:
-        node, peak_w = self._layout.nodes[tone.node], self._layout.topology.site.authority_peak_w
-        share = (
-            None
-            if peak_w is None
-            else float(magnitude.peak_share(np.array([tone.amplitude_w]), peak_w)[0])
-        )
+        node = self._layout.nodes[tone.node]
         return SiteEvent(
             event_id=tone.event_id,
             kind="oscillation",
@@ -277,6 +289,22 @@ class OscillationEvents:
             quality=tone.quality,  # type: ignore[arg-type]
             freq_hz=tone.freq_hz,
             amplitude_w=tone.amplitude_w,
-            peak_share=share,
+            peak_share=peak_share(self._layout, tone.amplitude_w),
             contributors=tone.contributors or None,
         )
+
+
+def _widened(values: Any, reach: int) -> Any:
+    """Largest of each bin and its neighbours, along the first axis."""
+    out = values.copy()
+    for step in range(1, reach + 1):
+        out[step:] = np.maximum(out[step:], values[:-step])
+        out[:-step] = np.maximum(out[:-step], values[step:])
+    return out
+
+
+def _sum_rows(values: Any) -> Any:
+    total = np.zeros(values.shape[1])
+    for row in values:
+        total = total + row
+    return total

@@ -13,13 +13,14 @@ from pipeline.layout import SiteLayout
 from schemas.events import Quality, SiteEvent, event_id
 from schemas.units import NS_PER_S
 
-__all__ = ["OpenOscillation", "OpenRamp", "RampEvents", "RampTrack", "RampView"]
+__all__ = ["OpenOscillation", "OpenRamp", "RampEvents", "RampTrack", "RampView", "peak_share"]
 
 RING_S = 40
 PATH_S = 600
 GROWTH = 1.25
 REST_SHARE = 0.1
 DONE_SHARE = 0.9
+SETTLE_S = 3
 MAX_CHANNELS = 10_000
 SWING = 3.0
 """A ramp no deeper than this many amplitudes was a swing of the oscillation."""
@@ -46,8 +47,6 @@ class RampView(NamedTuple):
     """(lag, node, time)"""
     moved_w: Any
     """(direction, node, time): depth of the leaves that moved within 1 s"""
-    moved_n: Any
-    """(direction, node, time)"""
     leaf_w: Any
     """(direction, leaf, time)"""
     history_w: Any
@@ -274,15 +273,22 @@ class RampEvents:
         ramp.told_depth_w, ramp.told_ns = ramp.depth_w, time_ns
         return self._record(ramp, state, time_ns)
 
+    def _depth_w(self, ramp: OpenRamp) -> float:
+        """Depth between medians: what came before the onset, and the 3 s after the rise."""
+        path_w = np.array(ramp.path_w)
+        top = int(np.flatnonzero(path_w >= DONE_SHARE * ramp.depth_w)[0])
+        after = path_w[top : top + SETTLE_S * self._layout.ticks_per_s]
+        before = path_w[: ramp.onset_tick] if ramp.onset_tick > 0 else path_w[:1]
+        return float(np.median(after) - np.median(before))
+
     def _record(self, ramp: OpenRamp, state: Any, time_ns: int) -> SiteEvent:
         layout, sign = self._layout, _sign(ramp.direction)
-        node, peak_w = layout.nodes[ramp.node], layout.topology.site.authority_peak_w
+        node, depth_w = layout.nodes[ramp.node], self._depth_w(ramp)
         reached = [i for i, p in enumerate(ramp.path_w) if p >= DONE_SHARE * ramp.depth_w]
         done = reached[0] if reached else len(ramp.path_w) - 1
         ticks = max(done - ramp.onset_tick + 1, 1)
         duration_s = ticks / layout.ticks_per_s
         synchronized = ramp.kind == "synchronized_ramp"
-        share = None if peak_w is None else float(magnitude.peak_share(np.array([ramp.depth_w]), peak_w)[0])
         return SiteEvent(
             event_id=ramp.event_id,
             kind=ramp.kind,  # type: ignore[arg-type]
@@ -295,15 +301,23 @@ class RampEvents:
             updated_ns=time_ns,
             closed_ns=time_ns if state == "closed" else None,
             quality=ramp.quality,  # type: ignore[arg-type]
-            depth_w=sign * ramp.depth_w,
+            depth_w=sign * depth_w,
             duration_s=duration_s,
-            ramp_w_per_s=sign * ramp.depth_w / duration_s,
+            ramp_w_per_s=sign * depth_w / duration_s,
             synchrony=ramp.synchrony if synchronized else None,
             onset_spread_s=ramp.spread_s if synchronized else None,
             channels=ramp.channels if synchronized else None,
-            peak_share=share,
+            peak_share=peak_share(layout, depth_w),
             merged_into=ramp.merged_into,
         )
+
+
+def peak_share(layout: SiteLayout, depth_w: float) -> float | None:
+    """Share of the balancing authority's peak; None where the topology does not say it."""
+    peak_w = layout.topology.site.authority_peak_w
+    if peak_w is None:
+        return None
+    return float(magnitude.peak_share(np.array([depth_w]), peak_w)[0])
 
 
 def _sign(direction: int) -> float:

@@ -32,7 +32,7 @@ Receipt = Callable[[], object]
 """Acknowledges one message; called in offset order, after the commit that covers it."""
 
 TICK_S = 0.25
-FEED_MAX_BYTES = 8 << 20
+FEED_MAX_BYTES, FEED_MAX_MESSAGES = 8 << 20, 300
 UNTAKEN_MAX_BYTES = 256 << 20
 EVENTS = "site.event.v1"
 
@@ -68,7 +68,7 @@ class _Intake:
         """Take messages out, in order; at least one, where there is one."""
         drawn: list[Message] = []
         size = 0
-        while self.inbox and size < max_bytes:
+        while self.inbox and size < max_bytes and len(drawn) < FEED_MAX_MESSAGES // 3:
             message = self.inbox.popleft()
             size += len(message.value or b"")
             drawn.append(message)
@@ -207,7 +207,7 @@ class LaneWorker:
         drawn: list[Message] = []
         for topic, intake in self._intakes.items():
             if topic not in held:
-                drawn += intake.draw(FEED_MAX_BYTES // len(self._intakes))
+                drawn += intake.draw(FEED_MAX_BYTES // 3)
         self._untaken_bytes += sum(len(message.value or b"") for message in drawn)
         return drawn
 

@@ -40,6 +40,7 @@ def main() -> int:
             partial(parts.commit_cost, folder),
             partial(parts.engine_cost, device),
             *(partial(paths.in_process, folder, racks, device) for racks in RACKS),
+            partial(paths.lane_alone, folder, BROKER_RACKS, device),
         ]
         if not args.no_broker:
             sections.append(partial(paths.through_broker, folder, BROKER_RACKS))

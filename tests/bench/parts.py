@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 import operators
 from pipeline import archive
-from pipeline.align import Block
+from pipeline.align_state import Block
 from pipeline.commits import Writer
 from pipeline.decode import Decoder
 from pipeline.detect import DetectSettings

@@ -7,6 +7,7 @@ import psutil
 
 from pipeline.detect import DetectSettings
 from pipeline.device import Device
+from pipeline.lane import Lane, LaneConfig, Message
 from replay.broker import open_broker
 from replay.feed import feed, stopwatch
 from replay.live import Worker, prepare, wait_archived
@@ -14,9 +15,11 @@ from replay.plan import Oscillation, Plan, Ramp, Site
 from replay.runner import Runner
 from replay.simulate import simulate
 from replay.source import Trace, open_trace
+from schemas.telemetry import ARROW, encode_arrow
+from schemas.topics import TELEMETRY
 from tests.bench.figures import Figure
 
-__all__ = ["campus", "in_process", "through_broker"]
+__all__ = ["campus", "in_process", "lane_alone", "through_broker"]
 
 LENGTH_S = 120
 PIECE_S = 0.2
@@ -53,6 +56,29 @@ def in_process(folder: Path, racks: int, device: Device) -> Iterator[Figure]:
     what = f"in-process, {trace.channels} channels"
     yield Figure(what, trace.samples / min(walls_s), "samples/s", note)
     yield Figure(f"{what}, times real time", trace.duration_s / min(walls_s), "x")
+
+
+def lane_alone(folder: Path, racks: int, device: Device) -> Iterator[Figure]:
+    """Messages to commits without Kafka: fed two by two, cut every grid second, as live."""
+    trace = campus(folder / "lane", racks)
+    messages, offsets = [], dict.fromkeys(TELEMETRY.values(), 0)
+    for piece in trace.slices(PIECE_S):
+        topic = TELEMETRY[piece.level]
+        messages.append(Message(topic, 0, offsets[topic], encode_arrow(piece), ARROW))
+        offsets[topic] += 1
+    root, detect = folder / "lane" / "archive", DetectSettings()
+    lane = Lane.open(LaneConfig(root, "live-p0of1", trace.topologies, detect, device))
+    elapsed_s, commits = stopwatch(), 0
+    for start in range(0, len(messages), 2):
+        lane.feed(messages[start : start + 2])
+        batch = lane.take()
+        if batch is not None:
+            lane.commit(batch)
+            commits += 1
+    wall_s, what = elapsed_s(), f"lane alone, {trace.channels} channels"
+    note = f"{len(messages)} messages of {PIECE_S:g} s, {commits} commits, no Kafka"
+    yield Figure(what, trace.samples / wall_s, "samples/s", note)
+    yield Figure(what, wall_s / len(messages) * 1e6, "us per message")
 
 
 def through_broker(folder: Path, racks: int) -> Iterator[Figure]:

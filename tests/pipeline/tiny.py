@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.align import AlignState, Aligner, Block, Verdict
+from pipeline.align import Aligner
+from pipeline.align_state import AlignState, Block, Verdict
 from pipeline.decode import Decoder
 from pipeline.layout import SiteLayout
 from schemas.telemetry import Slice

@@ -1,0 +1,99 @@
+"""What alignment remembers of a site, and the blocks it closes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.commit_files import Idle
+from pipeline.decode import Cause
+from pipeline.layout import SiteLayout
+
+__all__ = ["HELD", "AlignState", "Block", "GatewayState", "Held", "Piece", "Verdict", "start"]
+
+HELD = 1 << 62
+"""A message whose fate is open: nothing acknowledges past it."""
+
+
+class Piece(NamedTuple):
+    """Samples not yet closed: ``power_w`` (row, time) from ``slot``, of channels ``index``."""
+
+    slot: int
+    index: Any
+    power_w: Any
+
+
+class Verdict(NamedTuple):
+    """What became of a message: the receipt's number, until when it matters, or why it does not."""
+
+    receipt: int
+    until_ns: int
+    cause: Cause | None = None
+    repeat: bool = False
+
+
+class Held(NamedTuple):
+    """A message far ahead of its gateway's clock, waiting for company."""
+
+    receipt: int
+    seq: int
+    slots: Any
+    index: Any
+    power_w: Any
+
+
+@dataclasses.dataclass
+class GatewayState:
+    """What is remembered of one gateway. ``next_slot`` follows its newest sample (-1: none)."""
+
+    next_slot: int = -1
+    seqs: list[int] = dataclasses.field(default_factory=list)
+    ended: bool = False
+    idle_from_ns: int = -1
+    held: list[Held] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class AlignState:
+    """One site's memory: saved and restored bit for bit."""
+
+    gateways: dict[str, GatewayState]
+    pieces: dict[str, list[Piece]]
+    last_w: dict[str, Any]
+    missing: dict[str, Any]
+    closed_ns: int = -1
+    finished: bool = False
+    restart: bool = False
+    idle: list[Idle] = dataclasses.field(default_factory=list)
+    late_samples: int = 0
+    gap_cells: int = 0
+    resets: int = 0
+    repeats: int = 0
+
+
+class Block(NamedTuple):
+    """
+    Whole ticks of one site within one grid second, every level closed.
+
+    ``power_w[level]`` and ``valid[level]`` are (channel, time), finite float64 and bool;
+    ``resets[level]`` (channel,) bool marks channels whose gap grew too long in the first tick.
+    """
+
+    t0_ns: int
+    ticks: int
+    power_w: dict[str, Any]
+    valid: dict[str, Any]
+    resets: dict[str, Any]
+    restart: bool
+
+
+def start(layout: SiteLayout) -> AlignState:
+    """Nothing came yet."""
+    return AlignState(
+        gateways={gateway.id: GatewayState() for gateway in layout.topology.gateways},
+        pieces={grid.level: [] for grid in layout.grids},
+        last_w={grid.level: np.full(grid.channels, np.nan) for grid in layout.grids},
+        missing={grid.level: np.full(grid.channels, HELD // 2, np.int64) for grid in layout.grids},
+    )

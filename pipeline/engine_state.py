@@ -1,0 +1,79 @@
+"""What the engine remembers of a site, what a block produces, and where arrays live."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple, Protocol
+
+from operators import diversity, noise, oscillations, ramps
+from pipeline.oscillation_events import OscillationTrack
+from pipeline.outlook import OutlookState
+from pipeline.ramp_events import RampTrack
+from pipeline.second_stage import WindowState
+from schemas.events import Forecast, SiteEvent, SiteState
+
+__all__ = ["ArrayDevice", "EngineState", "Outcome", "moved"]
+
+
+class ArrayDevice(Protocol):
+    """Where arrays live: one copy up and one copy down per block."""
+
+    def upload(self, array: Any) -> Any:
+        """Host to device."""
+
+    def download(self, array: Any) -> Any:
+        """Device to host."""
+
+
+class Outcome(NamedTuple):
+    """All that one block produced; every row knows the end of the frame that made it."""
+
+    events: list[SiteEvent]
+    windows: list[dict[str, Any]]
+    states: list[SiteState]
+    forecasts: list[Forecast]
+
+
+@dataclasses.dataclass
+class EngineState:
+    """One site's memory; arrays live on the device, the rest on the host."""
+
+    ramp: ramps.RampState
+    noise: noise.NoiseState
+    up: Any
+    down: Any
+    threshold_w: Any
+    moved_threshold_w: Any
+    peak_w: Any
+    busy: Any
+    busy_s: Any
+    diversity: diversity.DiversityState
+    spectra: dict[str, oscillations.OscillationState]
+    pending: list[dict[str, Any]]
+    reference_w: float
+    warming: int
+    end_ns: int
+    ramp_track: RampTrack
+    tone_track: OscillationTrack
+    windows: WindowState
+    outlook: OutlookState
+
+
+_ON_DEVICE = (
+    "ramp", "noise", "up", "down", "threshold_w", "moved_threshold_w", "peak_w", "busy", "busy_s",
+    "diversity",
+)  # fmt: skip
+
+
+def moved(state: EngineState, move: Any) -> EngineState:
+    """The same state with its arrays moved up to the device, or down."""
+
+    def each(value: Any) -> Any:
+        if not isinstance(value, tuple):
+            return move(value)
+        fields = [field if isinstance(field, int) else move(field) for field in value]
+        return type(value)(*fields)
+
+    spectra = {name: each(spectrum) for name, spectrum in state.spectra.items()}
+    fields = {name: each(getattr(state, name)) for name in _ON_DEVICE}
+    return dataclasses.replace(state, spectra=spectra, **fields)

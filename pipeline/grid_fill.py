@@ -1,0 +1,55 @@
+"""Open samples of a level onto the grid: short gaps are held and masked, long ones reset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.align_state import AlignState
+from pipeline.layout import LevelGrid
+
+__all__ = ["fill", "gather"]
+
+
+def gather(state: AlignState, grid: LevelGrid, ticks: int) -> Any:
+    """Open samples of the next ticks, (channel, time) float64, NaN where none came."""
+    start = grid.slot_at(state.closed_ns)
+    count = ticks * grid.per_tick
+    out = np.full((grid.channels, count), np.nan)
+    keep = []
+    for piece in reversed(state.pieces[grid.level]):
+        lo, hi = max(piece.slot, start), min(piece.slot + piece.power_w.shape[1], start + count)
+        if piece.slot + piece.power_w.shape[1] > start + count:
+            keep.append(piece)
+        if lo >= hi:
+            continue
+        part = piece.power_w[:, lo - piece.slot : hi - piece.slot]
+        there = ~np.isnan(part)
+        at = (piece.index[:, None], np.arange(lo - start, hi - start)[None, :])
+        out[at] = part if there.all() else np.where(there, part, out[at])
+    state.pieces[grid.level] = keep[::-1]
+    return out
+
+
+def fill(state: AlignState, grid: LevelGrid, raw: Any) -> tuple[Any, Any, dict[int, Any]]:
+    """Hold short gaps, zero long ones; says in which ticks which channels are reset."""
+    level = grid.level
+    there = ~np.isnan(raw)
+    if there.all():
+        state.last_w[level] = raw[:, -1].copy()
+        state.missing[level] = np.zeros(grid.channels, np.int64)
+        return raw, there, {}
+    slot = np.arange(raw.shape[1])
+    newest = np.maximum.accumulate(np.where(there, slot, -1), axis=1)
+    run = np.where(newest >= 0, slot - newest, state.missing[level][:, None] + slot + 1)
+    held = np.take_along_axis(raw, np.maximum(newest, 0), axis=1)
+    held = np.where(newest >= 0, held, state.last_w[level][:, None])
+    known = (run <= grid.gap_slots) & ~np.isnan(held)
+    state.gap_cells += int(np.count_nonzero(known & ~there)) // grid.stride
+    state.last_w[level] = held[:, -1].copy()
+    state.missing[level] = run[:, -1].copy()
+    crossed = run == grid.gap_slots + 1
+    ticks = crossed.reshape(grid.channels, -1, grid.per_tick).any(axis=2)
+    resets = {int(k): ticks[:, k].copy() for k in np.flatnonzero(ticks.any(axis=0))}
+    return np.where(known, held, 0.0), there, resets
