@@ -9,6 +9,8 @@ One line each (the maths and the measured figures: ``docs/operators.md``):
 `segments.to_namespace`             that plan, in an array's library and on its device
 `segments.segment_sums`             node power = sum of its channels, float64, fixed order
 `ramps.start`, `ramps.differences`  ``x[t] - x[t - lag]`` for several lags, masked
+`ramps.start_sustained`             state before the first difference
+`ramps.sustained`                   what of a difference has lasted some samples
 `noise.start`, `noise.noise_scale`  median of the last minute's one-second peaks
 `trigger.two_threshold`             statistic -> active, with hysteresis
 `trigger.ramp_ratio`                largest ``+-diff / threshold`` over the lags, and which lag

@@ -6,7 +6,7 @@ from array_api_compat import array_namespace, device
 
 from . import _check
 
-__all__ = ["RampState", "differences", "start"]
+__all__ = ["RampState", "differences", "start", "start_sustained", "sustained"]
 
 
 class RampState(NamedTuple):
@@ -83,3 +83,51 @@ def differences(
         diff.append(xp.where(both, moved, xp.zeros_like(moved)))
         ok.append(both)
     return xp.stack(diff), xp.stack(ok), RampState(joined[:, n_time:], known[:, n_time:])
+
+
+def start_sustained(diff_w: Any, *, ticks: int) -> Any:
+    """Return the state before the first sample: nothing moved; (channel, ticks - 1), W."""
+    _check.frame(diff_w, name="diff_w")
+    _check.positive(ticks, name="ticks")
+    xp = array_namespace(diff_w)
+    return xp.zeros((diff_w.shape[0], ticks - 1), dtype=diff_w.dtype, device=device(diff_w))
+
+
+def sustained(diff_w: Any, state: Any, *, ticks: int) -> tuple[Any, Any, Any]:
+    """
+    What of each difference has lasted for ``ticks`` samples, upwards and downwards.
+
+    Parameters
+    ----------
+    diff_w : array, shape (channel, time)
+        One lag of `differences` a row; zero where not ok. In W.
+    state : array, shape (channel, ticks - 1)
+        From `start_sustained` or from the previous call.
+    ticks : int
+        Samples, the same in every call; 1 lasts at once.
+
+    Returns
+    -------
+    up_w : array, shape (channel, time)
+        Least of the last ``ticks`` differences, at least zero, in W.
+    down_w : array, shape (channel, time)
+        Greatest of them, at most zero, in W.
+    state : array
+        Pass it to the next call.
+
+    Notes
+    -----
+    A spike or dip shorter than ``ticks`` samples is in no lag's difference for that long, so it
+    gives nothing, neither its edge nor its way back. Costs ``ticks - 1`` samples of delay.
+    """
+    _check.frame(diff_w, name="diff_w")
+    _check.match(state, (diff_w.shape[0], ticks - 1), name="state")
+    xp = array_namespace(diff_w)
+    joined = xp.concat([state, diff_w], axis=-1)
+    n_time = diff_w.shape[-1]
+    zero = xp.zeros_like(diff_w)
+    up_w, down_w = xp.maximum(diff_w, zero), xp.minimum(diff_w, zero)
+    for back in range(ticks - 1):
+        older_w = joined[:, back : back + n_time]
+        up_w, down_w = xp.minimum(up_w, older_w), xp.maximum(down_w, older_w)
+    return xp.maximum(up_w, zero), xp.minimum(down_w, zero), joined[:, n_time:]

@@ -1,4 +1,4 @@
-"""Slices to closed blocks on the absolute grid: late, gap and reset are decided here and only here."""
+"""Slices to closed blocks on the absolute grid: what is late, idle or ahead is decided here."""
 
 from __future__ import annotations
 
@@ -8,10 +8,20 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from pipeline.align_state import HELD, AlignState, Block, GatewayState, Held, Piece, Verdict, start
+from pipeline.align_state import (
+    HELD,
+    AlignState,
+    Block,
+    GatewayState,
+    Held,
+    Piece,
+    Verdict,
+    drop_held,
+    start,
+)
 from pipeline.commit_files import Idle
 from pipeline.decode import Cause, Rows
-from pipeline.grid_fill import fill, gather
+from pipeline.grid_fill import blocks
 from pipeline.layout import LevelGrid, SiteLayout
 from schemas.topology import Gateway
 from schemas.units import NS_PER_S, Rate, slot_times_ns, slots_of
@@ -54,7 +64,7 @@ class Aligner:
         gateway, memory = self._gateways[piece.gateway_id], self.state.gateways[piece.gateway_id]
         if piece.end:
             memory.ended = True
-            return [*_drop_held(memory), Verdict(receipt, 0)]
+            return [*drop_held(memory), Verdict(receipt, 0)]
         grid = self.layout.grid_of[gateway.level]
         slots = slots_of(piece.t0_ns, piece.power_w.shape[1], piece.rate)
         if grid.stride > 1:
@@ -67,7 +77,7 @@ class Aligner:
             ahead_ns = int(slots[0] - memory.next_slot) * NS_PER_S // grid.rate
             if ahead_ns > AHEAD_NS:
                 return self._hold(memory, held, gateway)
-        return [*_drop_held(memory), self._take(gateway, held)]
+        return [*drop_held(memory), self._take(gateway, held)]
 
     def _hold(self, memory: GatewayState, held: Held, gateway: Gateway) -> list[Verdict]:
         verdicts: list[Verdict] = []
@@ -75,7 +85,7 @@ class Aligner:
             grid = self.layout.grid_of[gateway.level]
             gap_slots = int(held.slots[0]) - int(memory.held[-1].slots[-1])
             if not 0 < gap_slots * NS_PER_S // grid.rate <= AHEAD_NS:
-                verdicts = _drop_held(memory)
+                verdicts = drop_held(memory)
         memory.held.append(held)
         if len(memory.held) < CONTINUE:
             return [*verdicts, Verdict(held.receipt, HELD)]
@@ -101,7 +111,9 @@ class Aligner:
         self.state.late_samples += late
         if not late:
             return Verdict(held.receipt, until_ns if wanted.any() else 0)
-        text = f"{late} samples older than the gateway's newest by more than its lateness, or closed"
+        text = (
+            f"{late} samples older than the gateway's newest by more than its lateness, or closed"
+        )
         cause = Cause("late", text, samples=late)
         return Verdict(held.receipt, until_ns if wanted.any() else 0, cause)
 
@@ -162,21 +174,34 @@ class Aligner:
             ticks = (min(until_ns, second_ns) - state.closed_ns) // layout.tick_ns
             if ticks <= 0:
                 return
-            yield from self._blocks(int(ticks))
+            yield from blocks(state, layout, int(ticks))
 
     @property
     def newest_ns(self) -> int:
         """End of the site's newest sample, -1 when there is none."""
         return max(self._gateway_ns(g, 0) for g in self._gateways.values())
 
+    def silent_gateways(self) -> list[str]:
+        """Gateways that are idle now."""
+        return [g for g, memory in self.state.gateways.items() if memory.idle_from_ns >= 0]
+
     @property
     def ended(self) -> bool:
         """Every gateway has sent its end of stream, and everything is closed."""
         return all(memory.ended for memory in self.state.gateways.values())
 
-    def silent_gateways(self) -> list[str]:
-        """Gateways that are idle now."""
-        return [g for g, memory in self.state.gateways.items() if memory.idle_from_ns >= 0]
+    def level_newest_ns(self) -> dict[str, int]:
+        """End of each level's newest sample."""
+        newest: dict[str, int] = {}
+        for gateway in self._gateways.values():
+            end_ns = self._gateway_ns(gateway, 0)
+            newest[gateway.level] = max(newest.get(gateway.level, -1), end_ns)
+        return newest
+
+    @property
+    def oldest_ns(self) -> int:
+        """Time of the oldest sample that is still open; 0 where there is none."""
+        return self._oldest_ns() or 0
 
     def _gateway_ns(self, gateway: Gateway, lateness: int) -> int:
         memory, grid = self.state.gateways[gateway.id], self.layout.grid_of[gateway.level]
@@ -262,43 +287,10 @@ class Aligner:
             state.last_w, state.missing, state.restart = fresh.last_w, fresh.missing, True
             state.closed_ns = oldest_ns // NS_PER_S * NS_PER_S
 
-    def _blocks(self, ticks: int) -> Iterator[Block]:
-        state, layout = self.state, self.layout
-        power_w, valid, cuts = {}, {}, {}
-        for grid in layout.grids:
-            raw = gather(state, grid, ticks)
-            power_w[grid.level], valid[grid.level], cuts[grid.level] = fill(state, grid, raw)
-        starts = sorted({0, *(k for per_level in cuts.values() for k in per_level)})
-        for k, end in zip(starts, [*starts[1:], ticks], strict=True):
-            resets = {level: per_level[k] for level, per_level in cuts.items() if k in per_level}
-            state.resets += sum(int(mask.sum()) for mask in resets.values())
-            cut = {g.level: slice(k * g.per_tick, end * g.per_tick) for g in layout.grids}
-            t0_ns = state.closed_ns
-            state.closed_ns += (end - k) * layout.tick_ns
-            if state.closed_ns % NS_PER_S >= layout.tick_ns * layout.ticks_per_s:
-                state.closed_ns = -(-state.closed_ns // NS_PER_S) * NS_PER_S
-            restart, state.restart = state.restart, False
-            yield Block(
-                t0_ns,
-                end - k,
-                {level: x[:, cut[level]] for level, x in power_w.items()},
-                {level: v[:, cut[level]] for level, v in valid.items()},
-                resets,
-                restart,
-            )
 
 def _rate(grid: LevelGrid) -> Rate:
-
-
     return Rate(grid.rate)
 
 
 def _lateness_slots(gateway: Gateway, grid: LevelGrid) -> int:
     return -(-gateway.lateness_ns * grid.rate // NS_PER_S)
-
-
-def _drop_held(memory: GatewayState) -> list[Verdict]:
-    """Give up on messages far ahead that nothing continued."""
-    waiting, memory.held = memory.held, []
-    text = "more than 60 s ahead of its gateway's newest sample, and not continued"
-    return [Verdict(one.receipt, 0, Cause("clock", text)) for one in waiting]

@@ -11,7 +11,17 @@ from pipeline.commit_files import Idle
 from pipeline.decode import Cause
 from pipeline.layout import SiteLayout
 
-__all__ = ["HELD", "AlignState", "Block", "GatewayState", "Held", "Piece", "Verdict", "start"]
+__all__ = [
+    "HELD",
+    "AlignState",
+    "Block",
+    "GatewayState",
+    "Held",
+    "Piece",
+    "Verdict",
+    "drop_held",
+    "start",
+]
 
 HELD = 1 << 62
 """A message whose fate is open: nothing acknowledges past it."""
@@ -97,3 +107,10 @@ def start(layout: SiteLayout) -> AlignState:
         last_w={grid.level: np.full(grid.channels, np.nan) for grid in layout.grids},
         missing={grid.level: np.full(grid.channels, HELD // 2, np.int64) for grid in layout.grids},
     )
+
+
+def drop_held(memory: GatewayState) -> list[Verdict]:
+    """Give up on messages far ahead that nothing continued."""
+    waiting, memory.held = memory.held, []
+    text = "more than 60 s ahead of its gateway's newest sample, and not continued"
+    return [Verdict(one.receipt, 0, Cause("clock", text)) for one in waiting]

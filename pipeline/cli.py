@@ -6,6 +6,7 @@ import argparse
 import csv
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -93,6 +94,7 @@ def _load(args: argparse.Namespace) -> Settings:
 
 
 def _run(args: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until `serve` has its own
     settings = _load(args)
     sites = topologies(settings)
     from pipeline import lane as lane_  # noqa: PLC0415  what follows takes a second to import

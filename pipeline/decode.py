@@ -85,7 +85,9 @@ class Decoder:
             text = f"gateway {gateway.id} sends level {gateway.level}, not {piece.level[:32]!r}"
             raise Refused("level", text)
         if gateway.rate != piece.rate:
-            text = f"gateway {gateway.id} is declared with {gateway.rate} Hz and sent {piece.rate} Hz"
+            text = (
+                f"gateway {gateway.id} is declared with {gateway.rate} Hz and sent {piece.rate} Hz"
+            )
             raise Refused("rate", text)
         return self._rows(piece, topology)
 

@@ -92,7 +92,9 @@ class Engine:
         after_ns = new.end_ns + 1
         events = self._ramps.finish(new.ramp_track, after_ns, quality)
         events += self._tones.finish(new.tone_track, after_ns, quality)
-        rest = self._windows.flush(new.windows)
+        rest = {**self._windows.flush(new.windows)}
+        if rest:
+            rest["produced_ns"] = after_ns
         return new, Outcome(events, [rest] if rest else [], [], [])
 
     def to_host(self, state: EngineState) -> EngineState:
@@ -117,7 +119,9 @@ class Engine:
         for event in events[len(outcome.events) :]:
             swing_w = event.amplitude_w or 0.0
             if event.state in ("open", "update"):
-                events += self._ramps.absorb(state.ramp_track, event.event_id, swing_w, state.end_ns)
+                events += self._ramps.absorb(
+                    state.ramp_track, event.event_id, swing_w, state.end_ns
+                )
         windows = self._windows.step(state.windows, second)
         top = self.layout.top
         share = float(second.share[top])
@@ -167,8 +171,8 @@ class Engine:
         xp = array_namespace(state.peak_w)
         lags, watched = len(self._ingest.lags), len(layout.watched)
         state.busy_s = xp.where(state.busy, state.busy_s + 1, xp.zeros_like(state.busy_s))
-        limit_s = BUSY_S if not state.tone_track.open else np.iinfo(np.int64).max
-        teaches = ~state.busy | (state.busy_s > limit_s)
+        teaches = ~state.busy | (state.busy_s > BUSY_S)
+        teaches = teaches & (not state.tone_track.open)
         quiet = xp.reshape(xp.broadcast_to(teaches[None, :], (lags, watched)), (-1, 1))
         leaf_keep = xp.ones((len(layout.leaves), 1), dtype=xp.bool)
         keep = xp.concat([quiet, leaf_keep], axis=0) & (state.peak_w > 0)

@@ -6,9 +6,9 @@ import dataclasses
 from typing import Any, NamedTuple, Protocol
 
 from operators import diversity, noise, oscillations, ramps
-from pipeline.oscillation_events import OscillationTrack
+from pipeline.oscillation_state import OscillationTrack
 from pipeline.outlook import OutlookState
-from pipeline.ramp_events import RampTrack
+from pipeline.ramp_state import RampTrack
 from pipeline.second_stage import WindowState
 from schemas.events import Forecast, SiteEvent, SiteState
 
@@ -39,6 +39,7 @@ class EngineState:
     """One site's memory; arrays live on the device, the rest on the host."""
 
     ramp: ramps.RampState
+    sustained: Any
     noise: noise.NoiseState
     up: Any
     down: Any
@@ -60,8 +61,8 @@ class EngineState:
 
 
 _ON_DEVICE = (
-    "ramp", "noise", "up", "down", "threshold_w", "moved_threshold_w", "peak_w", "busy", "busy_s",
-    "diversity",
+    "ramp", "sustained", "noise", "up", "down", "threshold_w", "moved_threshold_w", "peak_w",
+    "busy", "busy_s", "diversity",
 )  # fmt: skip
 
 
@@ -71,8 +72,8 @@ def moved(state: EngineState, move: Any) -> EngineState:
     def each(value: Any) -> Any:
         if not isinstance(value, tuple):
             return move(value)
-        fields = [field if isinstance(field, int) else move(field) for field in value]
-        return type(value)(*fields)
+        record: Any = type(value)
+        return record(*(field if isinstance(field, int) else move(field) for field in value))
 
     spectra = {name: each(spectrum) for name, spectrum in state.spectra.items()}
     fields = {name: each(getattr(state, name)) for name in _ON_DEVICE}

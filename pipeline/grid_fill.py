@@ -1,18 +1,46 @@
-"""Open samples of a level onto the grid: short gaps are held and masked, long ones reset."""
+"""Open samples onto the grid: short gaps are held and masked, long ones reset."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from pipeline.align_state import AlignState
-from pipeline.layout import LevelGrid
+from pipeline.align_state import AlignState, Block
+from pipeline.layout import LevelGrid, SiteLayout
 
-__all__ = ["fill", "gather"]
+__all__ = ["blocks"]
 
 
-def gather(state: AlignState, grid: LevelGrid, ticks: int) -> Any:
+def blocks(state: AlignState, layout: SiteLayout, ticks: int) -> Iterator[Block]:
+    """Close the next ticks, all within one grid second; a reset begins a block of its own."""
+    power_w, valid, cuts = {}, {}, {}
+    for grid in layout.grids:
+        raw = _gather(state, grid, ticks)
+        power_w[grid.level], valid[grid.level], cuts[grid.level] = _fill(state, grid, raw)
+    starts = sorted({0, *(k for per_level in cuts.values() for k in per_level)})
+    for k, end in zip(starts, [*starts[1:], ticks], strict=True):
+        resets = {level: per_level[k] for level, per_level in cuts.items() if k in per_level}
+        state.resets += sum(int(mask.sum()) for mask in resets.values())
+        cut = {g.level: slice(k * g.per_tick, end * g.per_tick) for g in layout.grids}
+        t0_ns = state.closed_ns
+        state.closed_ns = int(layout.tick_ends_ns(t0_ns, end - k)[-1])
+        restart, state.restart = state.restart, False
+        yield Block(
+            t0_ns,
+            end - k,
+            {level: x[:, cut[level]] for level, x in power_w.items()},
+            {level: v[:, cut[level]] for level, v in valid.items()},
+            resets,
+            restart,
+        )
+
+
+HOLD_S = 3600
+
+
+def _gather(state: AlignState, grid: LevelGrid, ticks: int) -> Any:
     """Open samples of the next ticks, (channel, time) float64, NaN where none came."""
     start = grid.slot_at(state.closed_ns)
     count = ticks * grid.per_tick
@@ -32,8 +60,12 @@ def gather(state: AlignState, grid: LevelGrid, ticks: int) -> Any:
     return out
 
 
-def fill(state: AlignState, grid: LevelGrid, raw: Any) -> tuple[Any, Any, dict[int, Any]]:
-    """Hold short gaps, zero long ones; says in which ticks which channels are reset."""
+def _fill(state: AlignState, grid: LevelGrid, raw: Any) -> tuple[Any, Any, dict[int, Any]]:
+    """
+    Hold gaps, masked; says in which ticks which channels are reset.
+
+    A longer gap is held too, up to an hour, so that in a sum a lost meter is never a step.
+    """
     level = grid.level
     there = ~np.isnan(raw)
     if there.all():
@@ -52,4 +84,5 @@ def fill(state: AlignState, grid: LevelGrid, raw: Any) -> tuple[Any, Any, dict[i
     crossed = run == grid.gap_slots + 1
     ticks = crossed.reshape(grid.channels, -1, grid.per_tick).any(axis=2)
     resets = {int(k): ticks[:, k].copy() for k in np.flatnonzero(ticks.any(axis=0))}
-    return np.where(known, held, 0.0), there, resets
+    keeps = (run <= HOLD_S * grid.rate) & ~np.isnan(held)
+    return np.where(keeps, held, 0.0), there, resets

@@ -12,7 +12,7 @@ from pipeline.align_state import Block
 from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice, EngineState
 from pipeline.layout import SiteLayout
-from pipeline.ramp_events import RampView
+from pipeline.ramp_state import RampView
 
 __all__ = ["Ingest"]
 
@@ -24,6 +24,7 @@ class Ingest:
         self.layout, self.detect, self.device = layout, detect, device
         per_s = layout.ticks_per_s
         self.lags = tuple(sorted({per_s, *(max(round(s * per_s), 1) for s in detect.lags_s)}))
+        self._hold = max(round(detect.ramp_hold_s * per_s), 1)
         self._second_lag = self.lags.index(per_s)
         self._plans = [self._on_device(p) for p in layout.sum_plans]
         self._leaf_plans = [self._on_device(p) for p in layout.leaf_plans]
@@ -40,6 +41,7 @@ class Ingest:
         rows = up(np.zeros((len(self.lags) * watched + leaves, 1)))
         return {
             "ramp": ramps.start(up(np.zeros((len(layout.channel_ids), 1))), lags=self.lags),
+            "sustained": ramps.start_sustained(rows[:-leaves, :], ticks=self._hold),
             "noise": noise.start(rows),
             "up": up(np.zeros(watched, bool)),
             "down": up(np.zeros(watched, bool)),
@@ -74,14 +76,14 @@ class Ingest:
             }
         )
         active, ratio, lag, moved_w, leaves_w = (
-            np.stack([home(up), home(down)])
-            for up, down in (*trigger_view, nodes_w, leaf_w)
+            np.stack([home(up), home(down)]) for up, down in (*trigger_view, nodes_w, leaf_w)
         )
         return RampView(
             self.layout.tick_ends_ns(block.t0_ns, block.ticks),
             active,
             ratio,
             lag,
+            home(state.threshold_w),
             home(node_diff_w),
             moved_w,
             leaves_w,
@@ -94,7 +96,11 @@ class Ingest:
         xp = array_namespace(node_diff_w)
         node_ok = self._sum(xp.astype(both, xp.float64), self._plans) > 0
         watched_w, watched_ok = (xp.take(a, self._watched, axis=1) for a in (node_diff_w, node_ok))
-        up, down, up_lag, down_lag = trigger.ramp_ratio(watched_w, watched_ok, state.threshold_w)
+        shape = watched_w.shape
+        rows_w = xp.reshape(watched_w, (shape[0] * shape[1], shape[2]))
+        up_w, down_w, state.sustained = ramps.sustained(rows_w, state.sustained, ticks=self._hold)
+        lasting_w = xp.reshape(up_w + down_w, shape)
+        up, down, up_lag, down_lag = trigger.ramp_ratio(lasting_w, watched_ok, state.threshold_w)
         limits = {"threshold_on": 1.0, "threshold_off": self.detect.ramp_off}
         rising, state.up = trigger.two_threshold(up, state.up, **limits)
         falling, state.down = trigger.two_threshold(down, state.down, **limits)

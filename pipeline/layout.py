@@ -21,7 +21,7 @@ SMALL_SITE_CHANNELS = 64
 
 
 class LevelGrid(NamedTuple):
-    """One level's grid: ``rate`` slots a second inside; a slower level fills every ``stride``-th."""
+    """One level's grid: ``rate`` slots a second; a slower level fills every ``stride``-th."""
 
     level: str
     rate: int
@@ -153,9 +153,7 @@ class SiteLayout:
     def summed(self) -> tuple[int, ...]:
         """Node rows above the racks without a channel of their own."""
         return tuple(
-            row
-            for row, node in enumerate(self.nodes)
-            if not node.channels and node.children
+            row for row, node in enumerate(self.nodes) if not node.channels and node.children
         )
 
     @cached_property

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from pipeline.detect import DetectSettings
 from pipeline.layout import SiteLayout
-from pipeline.ramp_events import OpenOscillation, peak_share
+from pipeline.oscillation_state import Feed, Look, OpenTone, OscillationTrack
+from pipeline.ramp_events import peak_share
+from pipeline.ramp_state import OpenOscillation
 from schemas.events import Contributor, Quality, SiteEvent, event_id
 from schemas.units import NS_PER_S
 
-__all__ = ["Feed", "Look", "OpenTone", "OscillationEvents", "OscillationTrack"]
+__all__ = ["OscillationEvents"]
 
 HARMONICS = 10
 SERIES = (
@@ -29,59 +29,6 @@ DRIFT_HZ = 0.02
 REACH_HZ = 0.075
 """Lines closer than a bin and a half of a 20 s window are one."""
 MAX_CONTRIBUTORS = 256
-
-
-class Feed(NamedTuple):
-    """Rows of one sample rate whose spectrum is watched: channels of a level, or summed nodes."""
-
-    name: str
-    rate_hz: float
-    nodes: tuple[int, ...]
-    """Node row behind each row."""
-    channel_ids: tuple[str | None, ...]
-    """Channel behind each row; None for a summed node."""
-    votes: bool
-    """Rows are leaves: many small lines at one frequency count together."""
-    first_bin: int
-    freq_hz: Any
-    """Frequencies looked at, (bin,)."""
-
-
-class Look(NamedTuple):
-    """One feed's spectrum in one grid second, on the host; ``refine`` reads the window."""
-
-    ratio: Any
-    """(row, bin)"""
-    amplitude_w: Any
-    """(row, bin)"""
-    refine: Callable[[Any], tuple[Any, Any, Any]]
-    """freq_hz (row,) -> freq_hz, amplitude_w, phase_rad (row,)"""
-
-
-@dataclasses.dataclass
-class OpenTone:
-    """An oscillation that has not closed; frequency and parts from its strongest stretch."""
-
-    event_id: str
-    node: int
-    onset_ns: int
-    opened_ns: int
-    freq_hz: float
-    amplitude_w: float
-    now_hz: float
-    now_w: float
-    missed_s: int
-    contributors: tuple[Contributor, ...]
-    told_w: float
-    quality: str = "good"
-
-
-@dataclasses.dataclass
-class OscillationTrack:
-    """Oscillation memory of a site: seconds in a row that each bin was suspect, and open events."""
-
-    run: Any
-    open: list[OpenTone] = dataclasses.field(default_factory=list)
 
 
 class OscillationEvents:
@@ -165,10 +112,9 @@ class OscillationEvents:
         return best_w
 
     def _related(self, freq_hz: float, tone_hz: float) -> bool:
-        """The same line, a harmonic or a fundamental of it, or neighbours in one harmonic series."""
+        """The same line, a harmonic or fundamental of it, or neighbours in one harmonic series."""
         return any(
-            abs(p * freq_hz - q * tone_hz) <= REACH_HZ + DRIFT_HZ * max(p, q)
-            for p, q in SERIES
+            abs(p * freq_hz - q * tone_hz) <= REACH_HZ + DRIFT_HZ * max(p, q) for p, q in SERIES
         )
 
     def _follow(

@@ -80,7 +80,10 @@ class Outlook:
         """Nothing known."""
         horizons = [h for group in HORIZONS_S.values() for h in group]
         return OutlookState(
-            np.zeros((1, HISTORY_S)), np.zeros((1, HISTORY_S), bool), [], {h: Record() for h in horizons}
+            np.zeros((1, HISTORY_S)),
+            np.zeros((1, HISTORY_S), bool),
+            [],
+            {h: Record() for h in horizons},
         )
 
     def step(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from operators import magnitude
 from pipeline.detect import DetectSettings
 from pipeline.layout import SiteLayout
+from pipeline.ramp_state import OpenOscillation, OpenRamp, RampTrack, RampView
 from schemas.events import Quality, SiteEvent, event_id
 from schemas.units import NS_PER_S
 
-__all__ = ["OpenOscillation", "OpenRamp", "RampEvents", "RampTrack", "RampView", "peak_share"]
+__all__ = ["RampEvents", "peak_share"]
 
 RING_S = 40
 PATH_S = 600
@@ -24,71 +24,6 @@ SETTLE_S = 3
 MAX_CHANNELS = 10_000
 SWING = 3.0
 """A ramp no deeper than this many amplitudes was a swing of the oscillation."""
-
-
-class OpenOscillation(NamedTuple):
-    """What a ramp must know of an open oscillation."""
-
-    freq_hz: float
-    amplitude_w: float
-
-
-class RampView(NamedTuple):
-    """One block's ramp statistics on the host. Direction 0 is up, 1 is down."""
-
-    tick_end_ns: Any
-    active: Any
-    """(direction, watched, time) bool"""
-    ratio: Any
-    """(direction, watched, time)"""
-    lag: Any
-    """(direction, watched, time) index into the lags"""
-    diff_w: Any
-    """(lag, node, time)"""
-    moved_w: Any
-    """(direction, node, time): depth of the leaves that moved within 1 s"""
-    leaf_w: Any
-    """(direction, leaf, time)"""
-    history_w: Any
-    """(channel, tail + time): tick means reaching back over the longest lag"""
-    share: Any
-    """(node, time): share of the channels behind a node that were measured"""
-
-
-@dataclasses.dataclass
-class OpenRamp:
-    """An event that has not closed. ``path_w`` is the trigger node's way since its base tick."""
-
-    event_id: str
-    direction: int
-    watched: int
-    node: int
-    onset_ns: int
-    opened_ns: int
-    onset_tick: int
-    base_w: float
-    depth_w: float
-    path_w: list[float]
-    kind: str
-    quality: str
-    threshold_w: float
-    moved_w: float = 0.0
-    against_w: float = 0.0
-    synchrony: float = 0.0
-    spread_s: float = -1.0
-    channels: tuple[str, ...] = ()
-    told_depth_w: float = 0.0
-    told_ns: int = 0
-    calm_ticks: int = 0
-    merged_into: str | None = None
-
-
-@dataclasses.dataclass
-class RampTrack:
-    """Ramp memory of a site: the watched nodes' masked path (watched, ring) and open events."""
-
-    path_w: Any
-    open: list[OpenRamp] = dataclasses.field(default_factory=list)
 
 
 class RampEvents:
@@ -143,7 +78,12 @@ class RampEvents:
         return events
 
     def _tick(
-        self, track: RampTrack, view: RampView, k: int, way: Any, oscillations: list[OpenOscillation]
+        self,
+        track: RampTrack,
+        view: RampView,
+        k: int,
+        way: Any,
+        oscillations: list[OpenOscillation],
     ) -> list[SiteEvent]:
         events: list[SiteEvent] = []
         time_ns = int(view.tick_end_ns[k])
@@ -151,7 +91,9 @@ class RampEvents:
             ramp = next((r for r in track.open if r.direction == direction), None)
             alive = view.active[direction, :, k]
             if ramp is None and alive.any():
-                ramp = self._begin(view, k, way, direction, sum(r.opened_ns == time_ns for r in track.open))
+                ramp = self._begin(
+                    view, k, way, direction, sum(r.opened_ns == time_ns for r in track.open)
+                )
                 if oscillations and not self._shifts(ramp, way, oscillations):
                     continue
                 self._grow(ramp, view, k)
@@ -161,6 +103,7 @@ class RampEvents:
                 before = (ramp.kind, ramp.node)
                 step_w = float(way[ramp.watched, -1] - way[ramp.watched, -2])
                 self._walk(ramp, step_w)
+                self._place(ramp, view, k)
                 self._grow(ramp, view, k)
                 ramp.calm_ticks = 0 if alive.any() else ramp.calm_ticks + 1
                 if ramp.calm_ticks >= self._detect.ramp_close_s * self._layout.ticks_per_s:
@@ -184,7 +127,6 @@ class RampEvents:
         onset_tick = min(rest + 1, len(path_w) - 1)
         ticks_back = len(path_w) - onset_tick
         depth_w = float(path_w[-1] - base_w)
-        ratio_here = max(float(view.ratio[direction, watched, k]), 1e-9)
         return OpenRamp(
             event_id=event_id(layout.site_id, "ramp", time_ns, rank),
             direction=direction,
@@ -198,7 +140,7 @@ class RampEvents:
             path_w=[float(p - base_w) for p in path_w],
             kind="ramp",
             quality="good" if view.share[node, k] >= 1.0 else "gap",
-            threshold_w=float(depths_w[view.lag[direction, watched, k]]) / ratio_here,
+            threshold_w=float(view.threshold_w[view.lag[direction, watched, k], watched]),
         )
 
     @property
@@ -216,6 +158,17 @@ class RampEvents:
             if not below:
                 return node
             node = max(below, key=lambda c: sign * moved_w[c])
+
+    def _place(self, ramp: OpenRamp, view: RampView, k: int) -> None:
+        """Refine the node while the ramp deepens: levels do not see a step in the same tick."""
+        top, sign = self._layout.watched[ramp.watched], _sign(ramp.direction)
+        lag = min(int(np.searchsorted(self._lags, len(ramp.path_w) - 1)), len(self._lags) - 1)
+        all_w = sign * float(view.diff_w[lag, top, k])
+        if ramp.path_w[-1] < ramp.depth_w or all_w < self._detect.hold_share * ramp.depth_w:
+            return
+        node = self._holder(view, k, lag, top, sign)
+        if node != ramp.node:
+            ramp.node, ramp.moved_w = node, 0.0
 
     def _shifts(self, ramp: OpenRamp, way: Any, oscillations: list[OpenOscillation]) -> bool:
         """Beside an open oscillation, only a lasting shift of the mean over a period is a ramp."""

@@ -168,4 +168,6 @@ def _band(low_hz: float, high_hz: float, bands: Bands | None) -> Band:
     if bands is None or not bands.seen or bands.freq_hz[-1] < min(high_hz, 54.9):
         return Band(low_hz, high_hz, observable=False)
     inside = (bands.freq_hz >= low_hz) & (bands.freq_hz < high_hz)
-    return Band(low_hz, high_hz, observable=True, amplitude_w=float(bands.amplitude_w[inside].max()))
+    return Band(
+        low_hz, high_hz, observable=True, amplitude_w=float(bands.amplitude_w[inside].max())
+    )

@@ -10,7 +10,7 @@ from operators import oscillations, tones
 from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice, EngineState
 from pipeline.layout import SiteLayout
-from pipeline.oscillation_events import Feed, Look
+from pipeline.oscillation_state import Feed, Look
 from pipeline.second_stage import Bands
 
 __all__ = ["Spectra"]
@@ -41,9 +41,7 @@ class Spectra:
             nodes = tuple(owner[i] for i in rows)
             freq_hz = designs[grid.level].freq_hz
             leaves, first = grid is layout.grids[0], designs[grid.level].first_bin
-            feeds.append(
-                Feed(grid.level, float(grid.rate), nodes, names, leaves, first, freq_hz)
-            )
+            feeds.append(Feed(grid.level, float(grid.rate), nodes, names, leaves, first, freq_hz))
         if layout.summed and layout.ticks_per_s >= 2:
             designs[SUMS] = oscillations.design(layout.ticks_per_s, window_s=window_s)
             freq_hz = designs[SUMS].freq_hz
@@ -98,6 +96,6 @@ class Spectra:
         def refine(freq_hz: Any) -> tuple[Any, Any, Any]:
             guess = self.device.upload(freq_hz)
             found = tones.tone(spectrum.tail_w[:, 1:], guess, rate_hz=rate_hz)
-            return tuple(self.device.download(a) for a in found)  # type: ignore[return-value]
+            return tuple(self.device.download(a) for a in found)
 
         return refine

@@ -13,22 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.commits import CommitError
-from pipeline.detect import DetectSettings
-from pipeline.device import Device, choose
+from pipeline.device import choose
 from pipeline.errors import LockstepError
 from replay import report
 from replay.errors import PlanError, ReplayError, TraceError
 from replay.feed import feed
+from replay.live import demo
 from replay.plan import default_plan, load_plan
 from replay.record import record
-from replay.runner import Result, Runner
-from replay.score import Score, score
+from replay.runner import Result, replay
+from replay.score import Score, scored
 from replay.simulate import simulate
 from replay.source import Trace, load_topologies, open_trace
-from schemas.events import SiteEvent
-from schemas.units import NS_PER_S
 
-__all__ = ["DEMO", "main", "replay", "scored"]
+__all__ = ["DEMO", "main"]
 
 DEMO = Path(__file__).parent / "traces" / "demo"
 GOOD, FAILED, USAGE = 0, 1, 2
@@ -66,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     run = verbs.add_parser("run", help="replay a trace: a folder, or a CSV or Parquet file")
     run.add_argument("trace", type=Path)
-    run.add_argument("--to-kafka", action="store_true", help="feed the topics, compute nothing here")
+    run.add_argument(
+        "--to-kafka", action="store_true", help="feed the topics, compute nothing here"
+    )
     run.add_argument("--bootstrap", default=os.environ.get("KAFKA_BOOTSTRAP_SERVERS"))
     run.add_argument("--speed", default="max", help="1, N or max (default)")
     run.add_argument("--piece-s", type=float, default=1.0, help="length of a message, s")
@@ -122,26 +122,6 @@ def _archive(given: Path | None) -> Iterator[Path]:
         yield Path(folder) / "archive"
 
 
-def replay(trace: Trace, archive: Path, device: Device, speed: float | None = None) -> Result:
-    """Replay in this process, with progress on a terminal's standard error."""
-    runner = Runner(trace, archive, device, DetectSettings())
-    if sys.stderr.isatty():
-        runner.on_progress = lambda past_s: print(
-            f"\r{past_s:7.0f} of {trace.duration_s:.0f} s", end="", file=sys.stderr, flush=True
-        )
-    result = runner.run(speed=speed, piece_s=1.0)
-    if sys.stderr.isatty():
-        print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
-    return result
-
-
-def scored(trace: Trace, events: Sequence[SiteEvent]) -> Score | None:
-    """The score against the trace's truth, None where there is none."""
-    if trace.truth is None:
-        return None
-    return score(events, trace.truth, site_seconds=trace.duration_s * len(trace.sites))
-
-
 def _show(trace: Trace, result: Result, marks: Score | None, as_json: bool) -> None:
     if as_json:
         told = report.as_json(trace, result.run_fields(), result.events, marks)
@@ -171,8 +151,6 @@ def _replayed(args: argparse.Namespace, trace: Trace, speed: float | None = None
 
 def _demo(args: argparse.Namespace) -> int:
     if args.live:
-        from replay.live import demo
-
         return demo(open_trace(DEMO), args.archive, choose(args.device), as_json=args.json)
     return _replayed(args, open_trace(DEMO))
 
@@ -223,7 +201,8 @@ def _simulate(args: argparse.Namespace) -> int:
 
 
 def _record(args: argparse.Namespace) -> int:
-    topologies = load_topologies(args.sites)
+    given = args.sites
+    topologies = load_topologies(None, given) if given.is_dir() else load_topologies(given, None)
     told = record(
         args.bootstrap or "127.0.0.1:9092",
         args.folder,
@@ -232,8 +211,3 @@ def _record(args: argparse.Namespace) -> int:
     )
     print(json.dumps(told) if args.json else f"{args.folder}: {told}")
     return GOOD
-
-
-def seconds_of(trace: Trace, time_ns: int) -> float:
-    """Seconds since the trace's start."""
-    return (time_ns - trace.t0_ns) / NS_PER_S

@@ -1,4 +1,4 @@
-"""The main job on one machine: a broker, a worker, a trace through both, and the same again here."""
+"""The main job on one machine: a broker, a worker, a trace through both, and the same here."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from replay import report
 from replay.broker import Broker, open_broker
 from replay.errors import FeedError
 from replay.feed import feed, stopwatch
+from replay.runner import replay
+from replay.score import scored
 from replay.source import Trace
 from schemas.events import SiteEvent
 from schemas.topics import TOPICS
@@ -34,6 +36,10 @@ __all__ = ["Worker", "archived", "client_settings", "contents", "demo", "prepare
 
 READY_S = 60.0
 DONE_S = 300.0
+CONTENTS = {
+    "event_log": "select * from event_log order by updated_ns, event_id",
+    "windows": "select * from windows order by t0_ns, node_id, site_id",
+}
 SQL = """
 select kind, node_id, onset_utc, round(depth_w / 1e3) as depth_kw, round(freq_hz, 2) as freq_hz,
        round(amplitude_w / 1e3) as amplitude_kw, state
@@ -41,9 +47,7 @@ from events order by onset_ns
 """
 
 
-def prepare(
-    folder: Path, broker: Broker, trace: Trace, *, partitions: int = 1
-) -> dict[str, str]:
+def prepare(folder: Path, broker: Broker, trace: Trace, *, partitions: int = 1) -> dict[str, str]:
     """Topics, a folder of site files, and the environment a worker needs to work on them."""
     broker.create_topics({topic.name: partitions for topic in TOPICS})
     sites = folder / "sites"
@@ -72,7 +76,7 @@ class Worker:
         self.log = log
         self._from = log.stat().st_size if log.exists() else 0
         with log.open("ab") as out:
-            self.process = subprocess.Popen(  # noqa: S603  our own program
+            self.process = subprocess.Popen(
                 [sys.executable, "-m", "pipeline", "run"],
                 env={**os.environ, **env},
                 stdout=out,
@@ -138,11 +142,10 @@ def wait_archived(root: Path, trace: Trace, *, workers: list[Worker], timeout_s:
 
 def contents(root: Path) -> dict[str, list[str]]:
     """Every row of the archive's events and windows, as text that shows every bit."""
-    tables = {"event_log": "updated_ns, event_id", "windows": "t0_ns, node_id, site_id"}
     limits = archive.Limits(rows=10_000_000)
     found = {}
-    for table, order in tables.items():
-        columns, rows = archive.query(root, f"select * from {table} order by {order}", limits=limits)
+    for table, sql in CONTENTS.items():
+        columns, rows = archive.query(root, sql, limits=limits)
         keep = [i for i, name in enumerate(columns) if name not in ("writer", "commit")]
         found[table] = [repr([row[i] for i in keep]) for row in rows]
     return found
@@ -196,9 +199,7 @@ def _forecast_line(forecast: dict[str, Any] | None, trace: Trace) -> str:
     when = report.time_text(forecast["issued_ns"] - trace.t0_ns)
     last = forecast["intervals"][-1]
     held = forecast["calibration"][-1]
-    quantiles = "  ".join(
-        f"{q} {report.power_text(last[f'{q}_w'])}" for q in ("q05", "q50", "q95")
-    )
+    quantiles = "  ".join(f"{q} {report.power_text(last[f'{q}_w'])}" for q in ("q05", "q50", "q95"))
     return (
         f"forecast  t={when}  +{held['horizon_s']} s  {quantiles}  "
         f"90 % interval held {held.get('coverage', 0):.0%} of {held['n']}"
@@ -206,9 +207,7 @@ def _forecast_line(forecast: dict[str, Any] | None, trace: Trace) -> str:
 
 
 def demo(trace: Trace, keep: Path | None, device: Device, *, as_json: bool) -> int:
-    """The main job with the shipped trace; 0 when live and replay gave the same, and all is found."""
-    from replay.cli import replay, scored
-
+    """The main job with a trace; 0 when live and replay gave the same, and all is found."""
     say = (lambda _text: None) if as_json else (lambda text: print(text, flush=True))
     with contextlib.ExitStack() as stack:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lockstep-")))
@@ -228,7 +227,7 @@ def demo(trace: Trace, keep: Path | None, device: Device, *, as_json: bool) -> i
             wait_archived(folder / "archive", trace, workers=[worker], timeout_s=DONE_S)
             wall_s = fed_s()
         status = worker.end()
-        say(f"live:   {sent} messages, {trace.samples} samples in {wall_s:.1f} s; worker exit {status}")
+        say(f"live:   {sent} messages, {trace.samples} samples, {wall_s:.1f} s; exit {status}")
         say(_forecast_line(seen["forecast"], trace))
         _say_sql(folder / "archive", say)
         result = replay(trace, folder / "replay", device)
@@ -261,6 +260,4 @@ def _say_verdict(trace: Trace, result: Any, marks: Any, live: Any, here: Any) ->
         print(line)
     for table in live:
         same = "the same" if live[table] == here[table] else "NOT the same"
-        print(
-            f"live = replay: {table}: {len(live[table])} and {len(here[table])} rows, {same}"
-        )
+        print(f"live = replay: {table}: {len(live[table])} and {len(here[table])} rows, {same}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from schemas.events import SiteEvent
 from schemas.telemetry import Slice
 from schemas.units import NS_PER_S
 
-__all__ = ["Result", "Runner"]
+__all__ = ["Result", "Runner", "replay"]
 
 BULK_CUT_ROWS = 50_000
 BULK_CUT_NS = 60 * NS_PER_S
@@ -62,9 +63,7 @@ class Runner:
         As the live pipeline has them.
     """
 
-    def __init__(
-        self, trace: Trace, archive: Path, device: Device, detect: DetectSettings
-    ) -> None:
+    def __init__(self, trace: Trace, archive: Path, device: Device, detect: DetectSettings) -> None:
         self._trace, self._archive, self._device = trace, archive, device
         self._events: dict[str, SiteEvent] = {}
         self.on_event: Callable[[SiteEvent], None] = lambda _event: None
@@ -84,14 +83,14 @@ class Runner:
             for site_id, topology in trace.topologies.items()
         }
         for lane in self._lanes.values():
-            lane.on_event = self._see
+            lane.on_event(self._see)
 
     def _see(self, event: SiteEvent) -> None:
         self._events[event.event_id] = event
         self.on_event(event)
 
     def run(self, *, speed: float | None = None, piece_s: float = 1.0) -> Result:
-        """Replay the trace, ``speed`` times as fast as it was recorded (None: as fast as can be)."""
+        """Replay the trace, ``speed`` times as fast as it was recorded; None: as fast as can be."""
         elapsed_s = stopwatch()
         waiting: dict[str, list[Slice]] = {}
         cut_ns = fed_ns = self._trace.t0_ns
@@ -126,7 +125,7 @@ class Runner:
                 lane.commit(batch)
 
     def _result(self, wall_s: float) -> Result:
-        trace, values = self._trace, [lane.counters.values for lane in self._lanes.values()]
+        values = [lane.counters.values for lane in self._lanes.values()]
 
         def total(name: str) -> int:
             return sum(counts[name] for counts in values)
@@ -140,3 +139,16 @@ class Runner:
             archive=str(self._archive),
             events=sorted(self._events.values(), key=lambda e: (e.opened_ns, e.event_id)),
         )
+
+
+def replay(trace: Trace, archive: Path, device: Device, speed: float | None = None) -> Result:
+    """Replay in this process, with progress on a terminal's standard error."""
+    runner = Runner(trace, archive, device, DetectSettings())
+    if sys.stderr.isatty():
+        runner.on_progress = lambda past_s: print(
+            f"\r{past_s:7.0f} of {trace.duration_s:.0f} s", end="", file=sys.stderr, flush=True
+        )
+    result = runner.run(speed=speed, piece_s=1.0)
+    if sys.stderr.isatty():
+        print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
+    return result

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from replay.source import Trace
 from replay.truth import Truth
 from schemas.events import SiteEvent, family
 from schemas.units import NS_PER_S
 
-__all__ = ["Delay", "Match", "Score", "score"]
+__all__ = ["Delay", "Match", "Score", "score", "scored"]
 
 ONSET_NS = 2 * NS_PER_S
 """How far a hit's onset may be from the true one."""
@@ -147,3 +148,10 @@ def _fits(one: Truth, event: SiteEvent) -> bool:
         return False
     near = abs(event.freq_hz - one.freq_hz) <= FREQ_SHARE * one.freq_hz * (1 + 1e-9)
     return near and one.onset_ns <= event.opened_ns <= one.end_ns
+
+
+def scored(trace: Trace, events: Sequence[SiteEvent]) -> Score | None:
+    """The score against the trace's truth, None where there is none."""
+    if trace.truth is None:
+        return None
+    return score(events, trace.truth, site_seconds=trace.duration_s * len(trace.sites))

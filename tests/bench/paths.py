@@ -22,13 +22,14 @@ from tests.bench.figures import Figure
 __all__ = ["campus", "in_process", "lane_alone", "through_broker"]
 
 LENGTH_S = 120
+KAFKA_LENGTH_S = 300
 PIECE_S = 0.2
 """As live gateways cut."""
 TIMES = 3
 WAIT_S = 120.0
 
 
-def campus(folder: Path, racks: int) -> Trace:
+def campus(folder: Path, racks: int, length_s: int = LENGTH_S) -> Trace:
     """``racks`` racks at 10 Hz and a substation at 30 Hz, with one ramp and one oscillation."""
     pdus = -(-racks // 20)
     site = Site(
@@ -38,7 +39,7 @@ def campus(folder: Path, racks: int) -> Trace:
         ramp=(Ramp(onset_s=60, depth=-0.08),),
         oscillation=(Oscillation(onset_s=75, duration_s=30, freq_hz=1.4, amplitude=0.015),),
     )
-    plan = Plan(site=(site,), duration_s=LENGTH_S, slice_s=PIECE_S)
+    plan = Plan(site=(site,), duration_s=length_s, slice_s=PIECE_S)
     simulate(folder / site.id, plan, 1)
     return open_trace(folder / site.id)
 
@@ -83,7 +84,7 @@ def lane_alone(folder: Path, racks: int, device: Device) -> Iterator[Figure]:
 
 def through_broker(folder: Path, racks: int) -> Iterator[Figure]:
     """One worker: fed while it works, then a second one on the topics as they lie."""
-    trace = campus(folder / "kafka", racks)
+    trace = campus(folder / "kafka", racks, KAFKA_LENGTH_S)
     what = f"{trace.channels} channels"
     with open_broker() as broker:
         env = prepare(folder / "live", broker, trace)

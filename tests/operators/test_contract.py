@@ -75,6 +75,11 @@ CASES = {
         ),
         1,
     ),
+    "ramps.sustained": (
+        lambda x: ramps.start_sustained(x, ticks=4),
+        two(lambda x, state: ramps.sustained(x, state, ticks=4), 2),
+        1,
+    ),
     "trigger.ramp_ratio": (
         *stateless(
             lambda x: trigger.ramp_ratio(

@@ -10,7 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.lane import Lane, Message
+from schemas.telemetry import parse
 from schemas.topology import Topology
+from schemas.units import NS_PER_S
 from tests.pipeline import site as sites
 
 STEP_S, SWING_S, LONG_S = 13, 33, 50
@@ -19,11 +21,7 @@ STEP_S, SWING_S, LONG_S = 13, 33, 50
 def eventful() -> dict[str, Any]:
     """50 s of the usual site: racks recover at 13 s, swing at 1.3 Hz from 33 s to the end."""
     whole = sites.power(107)
-    return {
-        name: x[:, 57 * hz :]
-        for name, x in whole.items()
-        for hz in [x.shape[1] // 107]
-    }
+    return {name: x[:, 57 * hz :] for name, x in whole.items() for hz in [x.shape[1] // 107]}
 
 
 def topic_queues(messages: Sequence[Message]) -> dict[str, list[Message]]:
@@ -84,3 +82,9 @@ def undisturbed(root: Path, site: Topology, messages: Sequence[Message]) -> dict
     """What one run without any trouble archives."""
     drive(sites.open_lane(root, site), messages)
     return contents(root)
+
+
+def span_end_ns(message: Message) -> int:
+    """End of a message's samples."""
+    piece = parse(message.value, message.content_type)
+    return piece.t0_ns + round(piece.power_w.shape[1] * NS_PER_S / piece.rate.hz)

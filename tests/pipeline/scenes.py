@@ -32,8 +32,8 @@ def metered(share: Callable[[Any], Any], duration_s: int, *, seed: int = 0) -> d
     }  # fmt: skip
     found = {}
     for name, (x, level, noise_w) in parts.items():
-        x = x[:, :: FINE_HZ // sites.RATES[level]]
-        found[name] = (x + rng.normal(0, noise_w, x.shape)).astype(np.float32)
+        clean_w = x[:, :: FINE_HZ // sites.RATES[level]]
+        found[name] = (clean_w + rng.normal(0, noise_w, clean_w.shape)).astype(np.float32)
     return found
 
 
@@ -56,7 +56,7 @@ def play(root: Path, parts: dict[str, Any], **more: Any) -> list[SiteEvent]:
     site = sites.topology()
     lane = sites.open_lane(root, site, **more)
     seen: list[SiteEvent] = []
-    lane.on_event = seen.append
+    lane.on_event(seen.append)
     drive(lane, sites.as_messages(sites.site_slices(site, parts)), 200)
     return seen
 

@@ -26,6 +26,14 @@ class Gate(NamedTuple):
     lateness_s: float = 0.0
 
 
+ONE = {"g": Gate()}
+
+
+def count(n: int, start: float = 0.0) -> Any:
+    """Samples that tell their own number."""
+    return np.arange(n, dtype=np.float32) + np.float32(start)
+
+
 def tiny(gates: dict[str, Gate], *, extra: str = "") -> Topology:
     """One substation, one PDU, racks under it; each gateway has nodes of its own below them."""
     parts = [

@@ -25,7 +25,9 @@ def several_sites(folder: Path, sites: int = 5) -> Trace:
                 substation_hz=30,
                 ramp=(Ramp(onset_s=30.0 + n, depth=-0.12, recovers_s=50.0 + n),),
                 oscillation=(
-                    Oscillation(onset_s=60.0, duration_s=28.0, freq_hz=1.1 + 0.2 * n, amplitude=0.02),
+                    Oscillation(
+                        onset_s=60.0, duration_s=28.0, freq_hz=1.1 + 0.2 * n, amplitude=0.02
+                    ),
                 ),
             )
             for n in range(sites)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import random
 import signal
 import subprocess
-import threading
+import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,7 @@ from kafka import KafkaConsumer
 
 from pipeline import archive
 from replay.broker import Broker
-from replay.feed import feed
-from replay.live import Worker, client_settings, contents, prepare, wait_archived
+from replay.live import Worker, contents, prepare, wait_archived
 from replay.source import Trace
 
 pytestmark = pytest.mark.long
@@ -31,21 +33,30 @@ def _environment(folder: Path, broker: Broker, trace: Trace, partitions: int = 1
     return env
 
 
-def _feeding(trace: Trace, broker: Broker, speed: float | None) -> threading.Thread:
-    thread = threading.Thread(
-        target=feed,
-        args=(trace, broker.bootstrap),
-        kwargs={"speed": speed, "client": client_settings(broker)},
-        daemon=True,
-    )
-    thread.start()
-    return thread
+@contextlib.contextmanager
+def _feeding(trace: Trace, broker: Broker, speed: float) -> Iterator[subprocess.Popen[bytes]]:
+    """Feed the trace from a process of its own, as a site would."""
+    argv = [sys.executable, "-m", "replay", "run", str(trace.path), "--to-kafka"]
+    with subprocess.Popen(
+        [*argv, "--bootstrap", broker.bootstrap, "--speed", str(speed)],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.DEVNULL,
+    ) as feeder:
+        try:
+            yield feeder
+            assert feeder.wait(WAIT_S) == 0
+        finally:
+            feeder.kill()
+
+
+def _let_run(worker: Worker, seconds: float) -> None:
+    """Leave it alone for a while; it must not end meanwhile."""
+    with pytest.raises(subprocess.TimeoutExpired):
+        worker.process.wait(seconds)
 
 
 def _published(broker: Broker) -> dict[str, set[bytes]]:
     """Every value on the event topic by its CloudEvents id."""
-    import json
-
     found: dict[str, set[bytes]] = defaultdict(set)
     consumer: Any = KafkaConsumer(
         "site.event.v1",
@@ -73,21 +84,19 @@ def test_killed_twenty_times(
 ) -> None:
     """SIGKILL at 20 random instants: every window and event once, bit-equal; topics at least once."""
     env = _environment(tmp_path, fresh_topics, trace)
-    feeding = _feeding(trace, fresh_topics, speed=0.8)
     rng = random.Random(5)
     ready = 0
-    for _ in range(KILLS):
+    with _feeding(trace, fresh_topics, speed=0.8):
+        for _ in range(KILLS):
+            with Worker(env, tmp_path / "w.log") as worker:
+                if rng.random() < 0.8:
+                    worker.wait_ready()
+                    ready += 1
+                _let_run(worker, rng.uniform(0.2, 3.0))
+                assert worker.end(signal.SIGKILL) == -signal.SIGKILL
         with Worker(env, tmp_path / "w.log") as worker:
-            if rng.random() < 0.8:
-                worker.wait_ready()
-                ready += 1
-            with pytest.raises(subprocess.TimeoutExpired):
-                worker.process.wait(rng.uniform(0.2, 3.0))
-            assert worker.end(signal.SIGKILL) == -signal.SIGKILL
-    with Worker(env, tmp_path / "w.log") as worker:
-        wait_archived(tmp_path / "archive", trace, workers=[worker], timeout_s=WAIT_S)
-        feeding.join(WAIT_S)
-        assert worker.end() == 0
+            wait_archived(tmp_path / "archive", trace, workers=[worker], timeout_s=WAIT_S)
+            assert worker.end() == 0
     assert ready >= KILLS // 2
     _check(tmp_path / "archive", here, fresh_topics)
 
@@ -99,17 +108,15 @@ def test_paused_past_its_session_is_fenced(
     env = _environment(tmp_path, fresh_topics, trace)
     with Worker(env, tmp_path / "old.log") as old:
         old.wait_ready()
-        feeding = _feeding(trace, fresh_topics, speed=6.0)
-        with pytest.raises(subprocess.TimeoutExpired):
-            old.process.wait(4.0)
-        old.process.send_signal(signal.SIGSTOP)
-        with Worker(env, tmp_path / "new.log") as new:
-            new.wait_ready()
-            old.process.send_signal(signal.SIGCONT)
-            assert old.process.wait(30.0) not in (0, -signal.SIGKILL)
-            wait_archived(tmp_path / "archive", trace, workers=[new], timeout_s=WAIT_S)
-            feeding.join(WAIT_S)
-            assert new.end() == 0
+        with _feeding(trace, fresh_topics, speed=6.0):
+            _let_run(old, 4.0)
+            old.process.send_signal(signal.SIGSTOP)
+            with Worker(env, tmp_path / "new.log") as new:
+                new.wait_ready()
+                old.process.send_signal(signal.SIGCONT)
+                assert old.process.wait(30.0) not in (0, -signal.SIGKILL)
+                wait_archived(tmp_path / "archive", trace, workers=[new], timeout_s=WAIT_S)
+                assert new.end() == 0
         assert sum("error:" in line for line in old.text.splitlines()) == 1
     _check(tmp_path / "archive", here, fresh_topics)
 
@@ -123,16 +130,13 @@ def test_broker_killed_under_a_live_worker(
     env = _environment(tmp_path, own_broker, trace)
     with Worker(env, tmp_path / "w.log") as worker:
         worker.wait_ready()
-        feeding = _feeding(trace, own_broker, speed=6.0)
-        with pytest.raises(subprocess.TimeoutExpired):
-            worker.process.wait(5.0)
-        own_broker.kill()
-        with pytest.raises(subprocess.TimeoutExpired):
-            worker.process.wait(3.0)
-        own_broker.restart()
-        wait_archived(tmp_path / "archive", trace, workers=[worker], timeout_s=WAIT_S)
-        feeding.join(WAIT_S)
-        assert worker.end() == 0
+        with _feeding(trace, own_broker, speed=6.0):
+            _let_run(worker, 5.0)
+            own_broker.kill()
+            _let_run(worker, 3.0)
+            own_broker.restart()
+            wait_archived(tmp_path / "archive", trace, workers=[worker], timeout_s=WAIT_S)
+            assert worker.end() == 0
     _check(tmp_path / "archive", here, own_broker)
 
 
@@ -141,15 +145,13 @@ def test_sigterm_in_the_middle(
 ) -> None:
     """SIGTERM ends the worker within 10 s with status 0; the next one goes on without a seam."""
     env = _environment(tmp_path, fresh_topics, trace)
-    feeding = _feeding(trace, fresh_topics, speed=6.0)
-    for _ in range(3):
+    with _feeding(trace, fresh_topics, speed=6.0):
+        for _ in range(3):
+            with Worker(env, tmp_path / "w.log") as worker:
+                worker.wait_ready()
+                _let_run(worker, 1.5)
+                assert worker.end(signal.SIGTERM, timeout_s=10.0) == 0
         with Worker(env, tmp_path / "w.log") as worker:
-            worker.wait_ready()
-            with pytest.raises(subprocess.TimeoutExpired):
-                worker.process.wait(1.5)
-            assert worker.end(signal.SIGTERM, timeout_s=10.0) == 0
-    with Worker(env, tmp_path / "w.log") as worker:
-        wait_archived(tmp_path / "archive", trace, workers=[worker], timeout_s=WAIT_S)
-        feeding.join(WAIT_S)
-        assert worker.end() == 0
+            wait_archived(tmp_path / "archive", trace, workers=[worker], timeout_s=WAIT_S)
+            assert worker.end() == 0
     _check(tmp_path / "archive", here, fresh_topics)

@@ -1,0 +1,114 @@
+"""What a lane is opened with, hands out, counts and saves."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from pipeline.align_state import AlignState
+from pipeline.commits import Idle
+from pipeline.decode import Message
+from pipeline.detect import DetectSettings
+from pipeline.engine_state import ArrayDevice, EngineState
+from pipeline.publish import Outgoing
+from schemas.events import SiteEvent
+from schemas.telemetry import RowRefusal
+from schemas.topology import Topology
+
+__all__ = [
+    "COUNTS",
+    "Batch",
+    "Counters",
+    "LaneConfig",
+    "LaneState",
+    "Receipt",
+    "SiteMemory",
+    "layout_name",
+]
+
+STATE_VERSION = 1
+
+
+class LaneConfig(NamedTuple):
+    """What a lane is opened with."""
+
+    archive: Path
+    writer: str
+    topologies: Mapping[str, Topology]
+    detect: DetectSettings
+    device: ArrayDevice
+    origin: Mapping[str, str] = {}
+    resume: bool = True
+    """False: a replay; it starts from nothing, and what is archived already is dropped."""
+
+
+class Batch(NamedTuple):
+    """Everything to publish and to commit since the last take."""
+
+    outgoing: list[Outgoing]
+    tables: dict[str, Any]
+    offsets: dict[str, int]
+    read_offsets: dict[str, int]
+    archived_until_ns: dict[str, int]
+    idle: tuple[Idle, ...]
+    snapshot: bytes | None
+    events: list[SiteEvent]
+
+
+@dataclasses.dataclass
+class Counters:
+    """What the heartbeat and the metrics read."""
+
+    values: dict[str, int]
+    watermark_ns: int = -1
+    newest_ns: int = -1
+    warming: str = "0/0"
+
+
+@dataclasses.dataclass
+class Receipt:
+    """A message that is not yet acknowledged: until when its samples matter."""
+
+    topic: str
+    offset: int
+    site_id: str
+    until_ns: int
+    message: Message | None = None
+    refused: tuple[RowRefusal, ...] = ()
+
+
+@dataclasses.dataclass
+class SiteMemory:
+    """One site's state, with the digest of the topology it was made for."""
+
+    digest: str
+    align: AlignState
+    engine: EngineState
+
+
+@dataclasses.dataclass
+class LaneState:
+    """What a snapshot holds: cut between two messages."""
+
+    sites: dict[str, SiteMemory]
+    receipts: dict[int, Receipt]
+    read: dict[str, int]
+    issued: int
+
+
+COUNTS = (
+    "messages", "bytes", "frames", "events", "deadletters", "late_samples", "gap_cells", "resets",
+    "repeats", "windows", "commits", "skipped_offsets", "lost_offsets", "archived_windows",
+    "archived_events", "archived_states", "archived_forecasts",
+)  # fmt: skip
+
+
+def layout_name(detect: DetectSettings) -> str:
+    """Hash of what a state depends on beside its site's topology."""
+    text = f"{STATE_VERSION}:{msgspec.json.encode(detect).decode()}"
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,267 @@
+"""What a lane acknowledges, which states it does not use, and how a stream ends."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import numpy as np
+import pytest
+
+from pipeline.commits import newest_commit
+from pipeline.detect import DetectSettings
+from schemas.telemetry import ARROW, Slice, encode_arrow, parse
+from schemas.topics import TELEMETRY
+from schemas.units import NS_PER_S, Rate
+from tests.pipeline import site as sites
+from tests.pipeline.lanes import contents, cut, drive, event_rows, eventful, merged, span_end_ns
+from tests.pipeline.site import T0_NS, Message, open_lane
+
+NAME = "live-p0of1"
+
+
+@pytest.fixture(scope="module")
+def site():
+    """The usual site."""
+    return sites.topology()
+
+
+@pytest.fixture(scope="module")
+def stream(site):
+    """Its eventful minute as messages."""
+    return sites.as_messages(sites.site_slices(site, eventful()))
+
+
+# ---- acknowledging
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_acknowledged_is_archived(site, stream, tmp_path, seed):
+    """Below an acknowledged offset every message's samples lie in archived frames."""
+    lane, rng = open_lane(tmp_path, site), random.Random(seed)
+    ends_ns = {(m.topic, m.offset): span_end_ns(m) for m in stream}
+    acked: dict[str, int] = {}
+    left = list(merged(stream, seed))
+    while left:
+        n = rng.randint(1, 80)
+        lane.feed(left[:n])
+        left = left[n:]
+        before, acked = acked, cut(lane, snapshot=rng.random() < 0.1) or acked
+        record = newest_commit(tmp_path, NAME)
+        assert record is not None
+        until_ns = record.archived_until_ns.get("t1", 0)
+        for topic, offset in acked.items():
+            assert offset >= before.get(topic, 0)
+            assert offset <= record.read_offsets[topic]
+            assert all(ends_ns[topic, k] <= until_ns for k in range(offset))
+    assert cut(lane, final=True) == {
+        topic: sum(m.topic == topic for m in stream) for topic in TELEMETRY.values()
+    }
+
+
+def ahead(message: Message, offset: int, by_s: int, seq: int) -> Message:
+    """The same slice with a clock that is ahead."""
+    piece = parse(message.value, message.content_type)
+    moved = Slice(
+        piece.site_id, piece.level, piece.gateway_id, seq, piece.t0_ns + by_s * NS_PER_S,
+        piece.rate, piece.channel_ids, piece.power_w,
+    )  # fmt: skip
+    return Message(message.topic, 0, offset, encode_arrow(moved), ARROW)
+
+
+def test_a_held_message_blocks_acknowledgement_until_it_is_decided(site, stream, tmp_path):
+    """An offset behind a message whose fate is open waits, over a kill, then goes on."""
+    topic = TELEMETRY["substation"]
+    early = [m for m in stream if span_end_ns(m) <= T0_NS + 20 * NS_PER_S]
+    poi = [m for m in early if m.topic == topic]
+    wrong = ahead(poi[40], len(poi), 3600, 9000)
+    lane = open_lane(tmp_path, site)
+    lane.feed([*early, wrong])
+    acked = cut(lane, snapshot=True, final=True)
+    assert acked is not None
+    assert acked[topic] == len(poi)
+    lane = open_lane(tmp_path, site)
+    assert lane.start_offsets[topic] == len(poi) + 1
+    later = [m for m in stream if m not in early]
+    after = [m._replace(offset=m.offset + 1) if m.topic == topic else m for m in later]
+    lane.feed(after)
+    batch = lane.take(final=True)
+    assert batch is not None
+    assert lane.commit(batch)[topic] == 1 + sum(m.topic == topic for m in stream)
+    letters = [m for m in batch.outgoing if m.topic == "telemetry.deadletter.v1"]
+    (letter,) = [msgspec.json.decode(m.value) for m in letters]
+    assert (letter["reason"], letter["offset"]) == ("clock", len(poi))
+
+
+def test_rows_refused_in_a_held_message_are_told_when_it_is_used(site, stream, tmp_path):
+    """A bad row is no less bad for having waited: its dead letter comes with the decision."""
+    piece = parse(stream[0].value, stream[0].content_type)
+    lane = open_lane(tmp_path, site)
+    lane.feed_slices([piece])
+    for k in range(3):
+        names = (*piece.channel_ids[1:], "nobody")
+        t0_ns = piece.t0_ns + (600 + k) * NS_PER_S
+        some = np.ones((len(names), 10), np.float32)
+        lane.feed_slices([
+            Slice("t1", piece.level, piece.gateway_id, 50 + k, t0_ns, Rate(10), names, some)
+        ])  # fmt: skip
+    batch = lane.take(final=True)
+    assert batch is not None
+    letters = [m for m in batch.outgoing if m.topic == "telemetry.deadletter.v1"]
+    assert [msgspec.json.decode(m.value)["reason"] for m in letters] == ["channel"] * 3
+
+
+# ---- states that cannot be used
+
+
+def interrupted(root, site, stream, **more):
+    """Feed until the ramp is open, and stop with a snapshot."""
+    lane = open_lane(root, site, **more)
+    lane.feed([m for m in stream if span_end_ns(m) <= T0_NS + 20 * NS_PER_S])
+    cut(lane, snapshot=True, final=True)
+    (row,) = event_rows(root)
+    assert row["state"] == "open"
+    return row["event_id"]
+
+
+def closes_with_state_lost(root, lane, stream, event_id):
+    """Go on with what comes later; the open event must close, once, as lost."""
+    lane.feed([m for m in stream if span_end_ns(m) > T0_NS + 18 * NS_PER_S])
+    cut(lane, final=True)
+    rows = [row for row in event_rows(root) if row["event_id"] == event_id]
+    assert [row["state"] for row in rows] == ["open", "closed"]
+    assert rows[-1]["quality"] == "state_lost"
+    assert rows[-1]["closed_ns"] == rows[-1]["updated_ns"] > rows[0]["updated_ns"]
+    keys = [(row["event_id"], row["updated_ns"]) for row in event_rows(root)]
+    assert len(keys) == len(set(keys))
+
+
+def test_another_origin_voids_offsets_and_state(site, stream, tmp_path):
+    """Offsets of another cluster or topic mean nothing here: read from the beginning."""
+    event_id = interrupted(tmp_path, site, stream, origin={"cluster": "a"})
+    assert open_lane(tmp_path, site, origin={"cluster": "a"}).start_offsets != {}
+    lane = open_lane(tmp_path, site, origin={"cluster": "b"})
+    assert lane.start_offsets == {}
+    closes_with_state_lost(tmp_path, lane, stream, event_id)
+
+
+def test_other_settings_mean_a_cold_start(site, stream, tmp_path, monkeypatch):
+    """A state made with other thresholds is not used; offsets stay; what was open is closed."""
+    event_id = interrupted(tmp_path, site, stream)
+    other = DetectSettings(ramp_factor=5.0)
+    monkeypatch.setattr(sites, "DetectSettings", lambda: other)
+    lane = open_lane(tmp_path, site)
+    record = newest_commit(tmp_path, NAME)
+    assert record is not None
+    assert lane.start_offsets == record.offsets
+    closes_with_state_lost(tmp_path, lane, stream, event_id)
+
+
+def test_another_topology_means_a_cold_start(site, stream, tmp_path):
+    """A state made for another site file is not used; what was open is closed."""
+    event_id = interrupted(tmp_path, site, stream)
+    text = site.dumps().replace("50000.0", "60000.0")
+    changed = type(site).parse(text)
+    assert changed.dumps() != site.dumps()
+    lane = open_lane(tmp_path, changed)
+    closes_with_state_lost(tmp_path, lane, stream, event_id)
+
+
+def test_a_cold_start_says_warming(site, stream, tmp_path):
+    """After a cold start states say that nothing is known yet, then that all is good."""
+    lane = open_lane(tmp_path, site)
+    lane.feed(stream)
+    batch = lane.take(final=True)
+    assert batch is not None
+    qualities = [row["quality"] for row in batch.tables["states"]]
+    assert qualities[:9] == ["warming"] * 9
+    assert qualities[-1] == "good"
+
+
+# ---- idle, and the end
+
+
+def silent_messages(site, *, back_s):
+    """PDU meters fall silent at 15 s and come back; everything else goes on."""
+    parts, pieces = eventful(), []
+    for name, x in parts.items():
+        for piece in sites.gateway_slices(site, name, x, 0.2):
+            at_s = (piece.t0_ns - T0_NS) / NS_PER_S
+            if name != "gp" or piece.end or at_s < 15 or at_s >= back_s:
+                pieces.append(piece)
+    return sites.as_messages(sorted(pieces, key=lambda p: (p.end, p.t0_ns)))
+
+
+def test_kills_after_an_idle_gateway_are_invisible(site, tmp_path):
+    """Recomputed twice from a state before the silence: the same archive, whatever the order."""
+    stream = silent_messages(site, back_s=30.0)
+    pdus = {TELEMETRY["pdu"]}
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for root in (whole, killed):
+        lane = open_lane(root, site)
+        for k, message in enumerate(stream):
+            at_s = (span_end_ns(message) - T0_NS) / NS_PER_S
+            lane.set_quiet(pdus if 20 < at_s < 30 else ())
+            lane.feed([message])
+            if k % 50 == 49:
+                cut(lane, snapshot=root is killed and at_s < 12)
+            if root is killed and at_s > 35:
+                break
+        if root is whole:
+            cut(lane, final=True)
+    for life in range(3):
+        lane = open_lane(killed, site)
+        left = list(merged(stream, life, lane.start_offsets))
+        for at in range(0, len(left) if life == 2 else 3 * len(left) // 4, 40):
+            lane.feed(left[at : at + 40])
+            cut(lane)
+    cut(lane, final=True)
+    assert contents(killed) == contents(whole)
+    record = newest_commit(killed, NAME)
+    assert record is not None
+    assert [(i.gateway_id, i.to_ns) for i in record.idle] == [("gp", T0_NS + 30 * NS_PER_S)]
+
+
+def test_a_cold_start_does_not_wait_for_a_gateway_that_was_idle(site, tmp_path):
+    """A gateway that is still silent after a cold start goes idle again; the site goes on."""
+    stream = silent_messages(site, back_s=1e9)
+    data = [m for m in stream if not parse(m.value, m.content_type).end]
+    lane = open_lane(tmp_path, site)
+    lane.set_quiet({TELEMETRY["pdu"]})
+    lane.feed([m for m in data if span_end_ns(m) < T0_NS + 30 * NS_PER_S])
+    cut(lane, final=True)
+    changed = type(site).parse(site.dumps().replace("50000.0", "60000.0"))
+    lane = open_lane(tmp_path, changed)
+    lane.set_quiet({TELEMETRY["pdu"]})
+    lane.feed([m for m in data if span_end_ns(m) >= T0_NS + 29 * NS_PER_S])
+    cut(lane, final=True)
+    record = newest_commit(tmp_path, NAME)
+    assert record is not None
+    assert record.archived_until_ns["t1"] == T0_NS + 50 * NS_PER_S
+
+
+def test_an_end_of_stream_is_committed_when_nothing_else_is_due(site, tmp_path):
+    """Racks' partial window at the end reaches the archive without waiting for a shutdown."""
+    parts = {name: x[:, : 12 * x.shape[1] // 50] for name, x in eventful().items()}
+    stream = sites.as_messages(sites.site_slices(site, parts))
+    data = [m for m in stream if not parse(m.value, m.content_type).end]
+    lane = open_lane(tmp_path, site)
+    lane.feed(data)
+    cut(lane)
+    lane.feed([m for m in stream if m not in data])
+    assert cut(lane) is not None
+    record = newest_commit(tmp_path, NAME)
+    assert record is not None
+    assert record.archived_until_ns["t1"] == T0_NS + 12 * NS_PER_S + 1
+    assert sum("'duration_ns', 10000000000" in row for row in contents(tmp_path)["windows"]) == 16
+    assert cut(lane) is None
+
+
+def test_racks_partial_window_says_its_share(site, tmp_path):
+    """The end of stream after 12 s closes the racks' second window with a share of 0.2."""
+    parts = {name: x[:, : 12 * x.shape[1] // 50] for name, x in eventful().items()}
+    lane = open_lane(tmp_path, site)
+    drive(lane, sites.as_messages(sites.site_slices(site, parts)))
+    rows = [r for r in contents(tmp_path)["windows"] if "'level', 'rack'" in r]
+    assert sum("('valid_share', 0.2)" in r for r in rows) == 8
+    assert sum("('valid_share', 1.0)" in r for r in rows) == 8
