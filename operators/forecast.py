@@ -9,7 +9,7 @@ from . import _arrays, _check
 __all__ = ["LEVELS", "climatology", "persistence", "pinball"]
 
 LEVELS = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
-"""The seven quantiles of every forecast record (design.md section 2)."""
+"""The seven quantiles of every forecast record."""
 
 
 def persistence(history_w: Any, valid: Any, *, horizon: int) -> Any:

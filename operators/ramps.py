@@ -60,7 +60,7 @@ def differences(
         In W; zero where not ``ok``.
     ok : array of bool, shape (lag, channel, time)
         Both ends were measured. A difference with a masked end takes no part in anything,
-        so that a lost meter is a gap and never a step (design.md section 2).
+        so that a lost meter is a gap and never a step.
     state : RampState
         Pass it to the next call. The input state is not changed.
 

@@ -72,7 +72,7 @@ def segment_sums(x_w: Any, segments: Segments) -> Any:
     Returns
     -------
     array, shape (..., group, time)
-        float64 whatever the input (design.md section 3), same namespace and device.
+        float64 whatever the input, same namespace and device.
 
     Notes
     -----

@@ -56,7 +56,7 @@ def synchrony(up_w: Any, down_w: Any) -> Any:
     -------
     array, shape (channel, time)
         0.5 (both sides equal) to 1 (all the same way); 0 where nothing moved.
-        Source: design.md section 4.
+        Source: the event contract, `docs/adr/0010-synchrony.md`.
     """
     _check.frame(up_w, name="up_w")
     _check.match(down_w, up_w.shape, name="down_w")

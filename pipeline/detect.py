@@ -22,7 +22,7 @@ class DetectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A change must last this long: shorter spikes and dips open nothing."""
     ramp_off: float = 0.5
     """A trigger goes off below this share of the threshold that switched it on."""
-    ramp_close_s: float = 5.0
+    ramp_close_s: float = 10.0
     """Calm seconds after which a ramp closes."""
     moved_factor: float = 1.5
     """A leaf moved when it changed by this many noise scales within a second."""

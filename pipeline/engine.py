@@ -128,7 +128,7 @@ class Engine:
         factor = self._coincidence(state, second)
         extra = {
             "reference_w": state.reference_w,
-            "synchrony": float(parts["synchrony"][top].max()),
+            "synchrony": float(parts["synchrony"][top].max()) or None,
             "coincidence_factor": factor,
             "diversity_factor": 1 / factor if factor else None,
             "warming": state.warming,
@@ -155,7 +155,7 @@ class Engine:
                 if len(node.channels) == 1 and first <= node.channels[0] < first + grid.channels:
                     here = node.channels[0] - first
                     mean_w[row], min_w[row], max_w[row] = (s[here, 0] for s in own[:3])
-                    valid[row] = own[3][here, 0] * grid.stride / grid.rate
+                    valid[row] = own[3][here, 0] / grid.rate
         rise_w = np.maximum(parts["second_w"].max(axis=1), 0.0)
         fall_w = np.maximum((-parts["second_w"]).max(axis=1), 0.0)
         return Second(state.end_ns, mean_w, min_w, max_w, rise_w, fall_w, valid)

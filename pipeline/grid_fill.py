@@ -78,7 +78,8 @@ def _fill(state: AlignState, grid: LevelGrid, raw: Any) -> tuple[Any, Any, dict[
     held = np.take_along_axis(raw, np.maximum(newest, 0), axis=1)
     held = np.where(newest >= 0, held, state.last_w[level][:, None])
     known = (run <= grid.gap_slots) & ~np.isnan(held)
-    state.gap_cells += int(np.count_nonzero(known & ~there)) // grid.stride
+    fresh = known & (run < grid.stride)
+    state.gap_cells += int(np.count_nonzero(known & ~fresh)) // grid.stride
     state.last_w[level] = held[:, -1].copy()
     state.missing[level] = run[:, -1].copy()
     crossed = run == grid.gap_slots + 1

@@ -61,7 +61,9 @@ class Ingest:
         xp = array_namespace(diff_w)
         share = self._sum(xp.astype(ok, xp.float64), self._plans) / self._counts
         trigger_view = self._triggers(state, node_diff_w, both)
-        leaf_w, nodes_w = self._votes(state, diff_w, both)
+        leaf_w, nodes_w, count = self._votes(state, diff_w, both)
+        together = synchrony.synchrony(*nodes_w)
+        enough = count >= self.detect.synchrony_channels
         self._learn(state, node_diff_w, diff_w, trigger_view[0])
         home = self.device.download
         state.pending.append(
@@ -71,7 +73,7 @@ class Ingest:
                 "node_w": home(self._sum(mean_w, self._plans)),
                 "share": home(share),
                 "second_w": home(node_diff_w[self._second_lag, ...]),
-                "synchrony": home(synchrony.synchrony(*nodes_w)),
+                "synchrony": home(xp.where(enough, together, xp.zeros_like(together))),
                 "kept": self._kept(block)[:, None],
             }
         )
@@ -106,15 +108,18 @@ class Ingest:
         falling, state.down = trigger.two_threshold(down, state.down, **limits)
         return (rising, falling), (up, down), (up_lag, down_lag)
 
-    def _votes(self, state: EngineState, diff_w: Any, both: Any) -> tuple[Any, Any]:
-        """Depth of the leaves that moved within a second, and its sums by node, as (up, down)."""
+    def _votes(self, state: EngineState, diff_w: Any, both: Any) -> tuple[Any, Any, Any]:
+        """Depth of the leaves that moved within a second; sums of it and their count by node."""
         xp, leaves = array_namespace(diff_w), len(self.layout.leaves)
         second_w = diff_w[self._second_lag, :leaves, :]
         second_ok = both[self._second_lag, :leaves, :]
-        up_w, down_w, *_counts = synchrony.moved(second_w, second_ok, state.moved_threshold_w)
+        up_w, down_w, up_n, down_n = synchrony.moved(second_w, second_ok, state.moved_threshold_w)
         rest = xp.zeros_like(diff_w[0, leaves:, :])
-        nodes = (self._sum(xp.concat([m, rest], axis=0), self._leaf_plans) for m in (up_w, down_w))
-        return (up_w, down_w), tuple(nodes)
+        nodes_up_w, nodes_down_w, count = (
+            self._sum(xp.concat([moved, rest], axis=0), self._leaf_plans)
+            for moved in (up_w, down_w, up_n + down_n)
+        )
+        return (up_w, down_w), (nodes_up_w, nodes_down_w), count
 
     def _tick_means(self, state: EngineState, block: Block) -> tuple[Any, Any]:
         """Tick means of all channels (channel, time); resets clear what would cross the gap."""

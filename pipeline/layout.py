@@ -21,7 +21,12 @@ SMALL_SITE_CHANNELS = 64
 
 
 class LevelGrid(NamedTuple):
-    """One level's grid: ``rate`` slots a second; a slower level fills every ``stride``-th."""
+    """
+    One level's grid: ``rate`` slots a second, of which every ``stride``-th is a sample.
+
+    A level with fewer samples than ticks holds each sample until the next is due. ``votes``:
+    levels slower than 1 Hz give windows and state, and take no part in events.
+    """
 
     level: str
     rate: int
@@ -29,15 +34,11 @@ class LevelGrid(NamedTuple):
     per_tick: int
     channels: int
     gap_slots: int
+    votes: bool
 
     def slot_at(self, time_ns: int) -> int:
         """The slot that begins at a tick's boundary."""
         return (2 * time_ns * self.rate + NS_PER_S) // (2 * NS_PER_S)
-
-    @property
-    def votes(self) -> bool:
-        """Levels slower than 1 Hz give windows and state, no votes."""
-        return self.stride == 1
 
 
 class NodeRow(NamedTuple):
@@ -56,23 +57,30 @@ def _frame_samples(rate: int) -> int:
     return next(n for n in range(1, rate + 1) if rate % n == 0 and n / rate >= FRAME_MIN_S)
 
 
+def _ticks_per_s(rates: list[int]) -> int:
+    """Ticks of a site: as many as the fastest level has frames, if every level fits that grid."""
+    frames = [rate // _frame_samples(rate) for rate in rates]
+    most = max(frames, default=1)
+    if all(rate % most == 0 or most % rate == 0 for rate in rates):
+        return most
+    return math.gcd(*frames)
+
+
 class SiteLayout:
     """
     Rows and grids of one site.
 
     Channels of all levels form one stack of rows (rack, then pdu, then substation); the node
-    arrays follow ``nodes`` (rack nodes, then PDUs, then the substation). A site tick is the
-    shortest time in which every level has whole frames; it divides a second.
+    arrays follow ``nodes`` (rack nodes, then PDUs, then the substation). A site tick is a frame of
+    the fastest level, where the others fit its grid (else the shortest time in which every level
+    has whole frames); it divides a second.
     """
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
         self.site_id = topology.site.id
         rates = {level: topology.level_rate[level] for level in topology.levels}
-        per_s = {
-            level: rate.samples // _frame_samples(rate.samples) for level, rate in rates.items()
-        }
-        self.ticks_per_s = math.gcd(*per_s.values())
+        self.ticks_per_s = _ticks_per_s([r.samples for r in rates.values() if r.seconds == 1])
         self.tick_ns = NS_PER_S // self.ticks_per_s
         self.grids = tuple(self._grid(level, rates[level]) for level in topology.levels)
         self.grid_of = {grid.level: grid for grid in self.grids}
@@ -80,13 +88,17 @@ class SiteLayout:
             c.id for level in topology.levels for c in topology.level_channels[level]
         )
         self.nodes = _nodes(topology)
+        self._leaves_under: dict[int, Any] = {}
         self.row_of = {node.id: row for row, node in enumerate(self.nodes)}
 
     def _grid(self, level: str, rate: Rate) -> LevelGrid:
-        inner = rate.samples
+        ticks = self.ticks_per_s
+        inner = rate.samples if rate.seconds == 1 and rate.samples % ticks == 0 else ticks
+        stride = inner * rate.seconds // rate.samples
         channels = len(self.topology.level_channels[level])
-        gap_slots = max(math.ceil(inner / 2), 5 * rate.seconds)
-        return LevelGrid(level, inner, rate.seconds, inner // self.ticks_per_s, channels, gap_slots)
+        gap_slots = max(math.ceil(inner / 2), 5 * stride)
+        votes = rate.seconds == 1
+        return LevelGrid(level, inner, stride, inner // ticks, channels, gap_slots, votes)
 
     def tick_ends_ns(self, t0_ns: int, ticks: int) -> Any:
         """Ends of the ticks from ``t0_ns`` on, (time,) int64; the last of a second ends with it."""
@@ -168,6 +180,17 @@ class SiteLayout:
     def digest(self) -> str:
         """Hash of the site file as written out: part of the state's layout."""
         return hashlib.sha256(self.topology.dumps().encode()).hexdigest()
+
+    def leaves_under(self, row: int) -> Any:
+        """Channel rows of the leaves behind a node, (n,) int."""
+        found = self._leaves_under.get(row)
+        if found is None:
+            node = self.nodes[row]
+            below = [self.leaves_under(child) for child in node.children]
+            own = [c for c in node.channels if c in self.leaves]
+            found = np.concatenate([np.array(own, dtype=np.int64), *below])
+            self._leaves_under[row] = found
+        return found
 
     def ancestor(self, rows: list[int]) -> int:
         """The lowest node above (or at) all the given node rows."""

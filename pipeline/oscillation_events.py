@@ -28,6 +28,8 @@ SERIES = (
 DRIFT_HZ = 0.02
 REACH_HZ = 0.075
 """Lines closer than a bin and a half of a 20 s window are one."""
+OVERTONE = 1.5
+"""A harmonic of order n has at most this over n times the fundamental's amplitude."""
 MAX_CONTRIBUTORS = 256
 
 
@@ -68,8 +70,7 @@ class OscillationEvents:
             track.open.remove(tone)
             events.append(self._record(tone, "closed", time_ns))
         opened = 0
-        while (found := self._fresh(track, strongest_w)) is not None:
-            found = self._fundamental(found, suspect, strongest_w)
+        while (found := self._fresh(track, suspect, strongest_w)) is not None:
             tone = self._begin(looks, found, strongest_w, time_ns, opened)
             opened += 1
             track.open.append(tone)
@@ -117,6 +118,12 @@ class OscillationEvents:
             abs(p * freq_hz - q * tone_hz) <= REACH_HZ + DRIFT_HZ * max(p, q) for p, q in SERIES
         )
 
+    def _overtone(self, freq_hz: float, amplitude_w: float, tone_hz: float, tone_w: float) -> bool:
+        """A harmonic of any order, no larger than those of a wave with steps (1/order) can be."""
+        order = round(freq_hz / tone_hz)
+        near = order > 1 and abs(freq_hz - order * tone_hz) <= REACH_HZ + DRIFT_HZ * order
+        return near and amplitude_w * order <= OVERTONE * tone_w
+
     def _follow(
         self, tone: OpenTone, looks: dict[str, Look], alive: Any, strongest_w: Any, time_ns: int
     ) -> list[SiteEvent]:
@@ -137,19 +144,21 @@ class OscillationEvents:
         tone.told_w = tone.amplitude_w
         return [self._record(tone, "update", time_ns)]
 
-    def _fresh(self, track: OscillationTrack, strongest_w: Any) -> int | None:
-        """The strongest bin that was suspect long enough and belongs to no open event."""
-        ready = np.flatnonzero(track.run >= self._detect.oscillation_hops)
-        free = [
-            int(b)
-            for b in ready
-            if not any(
-                self._related(b * self._bin_hz, hz)
-                for tone in track.open
-                for hz in (tone.now_hz, tone.freq_hz)
-            )
-        ]
-        return max(free, key=lambda b: (strongest_w[b], -b), default=None)
+    def _fresh(self, track: OscillationTrack, suspect: Any, strongest_w: Any) -> int | None:
+        """The strongest line that was suspect long enough and belongs to no open event."""
+        free: list[tuple[float, int, int]] = []
+        for found in np.flatnonzero(track.run >= self._detect.oscillation_hops).tolist():
+            base = self._fundamental(found, suspect, strongest_w)
+            if not any(self._belongs(b, strongest_w, t) for b in (found, base) for t in track.open):
+                free.append((float(strongest_w[found]), -found, base))
+        return max(free, default=(0.0, 0, None))[2]
+
+    def _belongs(self, found: int, strongest_w: Any, tone: OpenTone) -> bool:
+        freq_hz, amplitude_w = found * self._bin_hz, float(strongest_w[found])
+        return any(
+            self._related(freq_hz, hz) or self._overtone(freq_hz, amplitude_w, hz, tone.now_w)
+            for hz in (tone.now_hz, tone.freq_hz)
+        )
 
     def _fundamental(self, found: int, suspect: Any, strongest_w: Any) -> int:
         """A line with a stronger one at a whole fraction of its frequency is its harmonic."""

@@ -199,7 +199,8 @@ class RampEvents:
         if moved_w > ramp.moved_w:
             ramp.moved_w = moved_w
             ramp.against_w = float(view.moved_w[1 - ramp.direction, ramp.node, k])
-            who = np.flatnonzero(view.leaf_w[ramp.direction, :, k] > 0)
+            below = self._layout.leaves_under(ramp.node)
+            who = below[view.leaf_w[ramp.direction, below, k] > 0]
             ramp.channels = tuple(self._layout.channel_ids[i] for i in who[:MAX_CHANNELS])
             ramp.spread_s = self._spread_s(view, k, who, _sign(ramp.direction))
         if ramp.moved_w <= 0.0:

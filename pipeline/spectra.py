@@ -33,7 +33,7 @@ class Spectra:
         owner = {c: row for row, node in enumerate(layout.nodes) for c in node.channels}
         window_s = self.detect.oscillation_window_s
         for grid in layout.grids:
-            if not grid.votes or grid.rate < 2 or not (layout.small or grid.level != "rack"):
+            if grid.stride > 1 or grid.rate < 2 or not (layout.small or grid.level != "rack"):
                 continue
             designs[grid.level] = oscillations.design(grid.rate, window_s=window_s)
             rows = range(*layout.level_rows[grid.level].indices(len(layout.channel_ids)))
@@ -42,7 +42,7 @@ class Spectra:
             freq_hz = designs[grid.level].freq_hz
             leaves, first = grid is layout.grids[0], designs[grid.level].first_bin
             feeds.append(Feed(grid.level, float(grid.rate), nodes, names, leaves, first, freq_hz))
-        if layout.summed and layout.ticks_per_s >= 2:
+        if layout.summed and layout.ticks_per_s >= 2 and layout.grids[0].stride == 1:
             designs[SUMS] = oscillations.design(layout.ticks_per_s, window_s=window_s)
             freq_hz = designs[SUMS].freq_hz
             none = (None,) * len(layout.summed)

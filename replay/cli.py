@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from pipeline.admin import client_settings
 from pipeline.commits import CommitError
 from pipeline.device import choose
 from pipeline.errors import LockstepError
+from pipeline.settings import load
+from pipeline.sites import topologies
 from replay import report
 from replay.errors import PlanError, ReplayError, TraceError
 from replay.feed import feed
@@ -24,7 +27,7 @@ from replay.record import record
 from replay.runner import Result, replay
 from replay.score import Score, scored
 from replay.simulate import simulate
-from replay.source import Trace, load_topologies, open_trace
+from replay.source import Trace, find_traces, open_trace
 
 __all__ = ["DEMO", "main"]
 
@@ -67,13 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--to-kafka", action="store_true", help="feed the topics, compute nothing here"
     )
-    run.add_argument("--bootstrap", default=os.environ.get("KAFKA_BOOTSTRAP_SERVERS"))
+    _broker(run)
     run.add_argument("--speed", default="max", help="1, N or max (default)")
     run.add_argument("--piece-s", type=float, default=1.0, help="length of a message, s")
     _trace_form(run)
     _common(run)
     run.set_defaults(run=_run)
-    marks = verbs.add_parser("score", help="replay a trace that has a truth.json and count hits")
+    marks = verbs.add_parser("score", help="replay traces that have a truth.json and count hits")
     marks.add_argument("trace", type=Path)
     _trace_form(marks)
     _common(marks)
@@ -86,8 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     make.set_defaults(run=_simulate)
     tape = verbs.add_parser("record", help="live topics to a trace folder")
     tape.add_argument("folder", type=Path)
-    tape.add_argument("--sites", type=Path, required=True, help="folder or file of topologies")
-    tape.add_argument("--bootstrap", default=os.environ.get("KAFKA_BOOTSTRAP_SERVERS"))
+    tape.add_argument("--sites", type=Path, help="folder of site files (default: the settings')")
+    _broker(tape)
     tape.add_argument("--duration-s", type=float, default=60.0)
     tape.add_argument("--json", action="store_true")
     tape.set_defaults(run=_record)
@@ -100,6 +103,11 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
 
+def _broker(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bootstrap", help="broker (default: the settings, or the environment)")
+    parser.add_argument("--settings", type=Path, help="TOML, as python -m pipeline takes it")
+
+
 def _trace_form(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--topology", type=Path, help="site file, where the trace has none")
     parser.add_argument("--level", default="rack", choices=("rack", "pdu", "substation"))
@@ -107,61 +115,72 @@ def _trace_form(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", help="samples per second, where the stamps are too uneven")
 
 
-def _opened(args: argparse.Namespace) -> Trace:
+def _opened(args: argparse.Namespace, path: Path) -> Trace:
     return open_trace(
-        args.trace, level=args.level, unit=args.unit, rate=args.rate, topology=args.topology
+        path, level=args.level, unit=args.unit, rate=args.rate, topology=args.topology
     )
 
 
-@contextlib.contextmanager
-def _archive(given: Path | None) -> Iterator[Path]:
-    if given is not None:
-        yield given
-        return
-    with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
-        yield Path(folder) / "archive"
+def _archive(given: Path | None) -> Path:
+    """The archive asked for, or a temporary one, which stays: its path is in the output."""
+    return given or Path(tempfile.mkdtemp(prefix="lockstep-")) / "archive"
 
 
-def _show(trace: Trace, result: Result, marks: Score | None, as_json: bool) -> None:
-    if as_json:
-        told = report.as_json(trace, result.run_fields(), result.events, marks)
-        print(json.dumps(told))
-        return
+def _kafka(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """Bootstrap address and the client settings that go with it, from the settings and flags."""
+    kafka = load(args.settings).kafka
+    client = client_settings(kafka)
+    del client["bootstrap_servers"]
+    return args.bootstrap or kafka.bootstrap, client
+
+
+def _show(trace: Trace, result: Result, marks: Score | None) -> None:
     for line in report.lines(result.events, marks, t0_ns=trace.t0_ns):
         print(line)
     print(
         f"{trace.samples} samples in {result.wall_s:.1f} s "
         f"({trace.samples / max(result.wall_s, 1e-9):,.0f} samples/s); {result.windows} windows, "
-        f"{result.archived} archived; {result.deadletters} dead letters"
+        f"{result.archived} archived; {result.deadletters} dead letters\narchive: {result.archive}"
     )
 
 
-def _replayed(args: argparse.Namespace, trace: Trace, speed: float | None = None) -> int:
+def _replayed(
+    args: argparse.Namespace, trace: Trace, speed: float | None = None
+) -> tuple[dict[str, Any], Score | None]:
+    """Replay one trace; prints it for people, returns it for scripts."""
     device = choose(args.device)
     if not args.json:
         print(f"{device.line}\n{report.head_line(trace)}", flush=True)
-    with _archive(args.archive) as archive:
-        result = replay(trace, archive, device, speed)
+    result = replay(trace, _archive(args.archive), device, speed)
     marks = scored(trace, result.events)
-    _show(trace, result, marks, args.json)
-    judged = args.run in (_score, _demo)
-    good = marks is None or not judged or (marks.hits == marks.truth and not marks.false_alarms)
-    return GOOD if good else FAILED
+    if not args.json:
+        _show(trace, result, marks)
+    return report.as_json(trace, result.run_fields(), result.events, marks), marks
+
+
+def _verdict(marks: Score | None) -> int:
+    return GOOD if marks is None or (marks.misses, marks.false_alarms) == (0, 0) else FAILED
 
 
 def _demo(args: argparse.Namespace) -> int:
     if args.live:
         return demo(open_trace(DEMO), args.archive, choose(args.device), as_json=args.json)
-    return _replayed(args, open_trace(DEMO))
+    told, marks = _replayed(args, open_trace(DEMO))
+    if args.json:
+        print(json.dumps(told))
+    return _verdict(marks)
 
 
 def _run(args: argparse.Namespace) -> int:
-    trace, speed = _opened(args), _speed(args.speed)
+    trace, speed = _opened(args, args.trace), _speed(args.speed)
     if not args.to_kafka:
-        return _replayed(args, trace, speed)
-    bootstrap = args.bootstrap or "127.0.0.1:9092"
-    sent = feed(trace, bootstrap, speed=speed, piece_s=min(args.piece_s, 1.0))
-    told: dict[str, Any] = {"trace": str(trace.path), "bootstrap": bootstrap, "messages": sent}
+        told, _marks = _replayed(args, trace, speed)
+        if args.json:
+            print(json.dumps(told))
+        return GOOD
+    bootstrap, client = _kafka(args)
+    sent = feed(trace, bootstrap, speed=speed, piece_s=min(args.piece_s, 1.0), client=client)
+    told = {"trace": str(trace.path), "bootstrap": bootstrap, "messages": sent}
     print(json.dumps(told) if args.json else f"{sent} messages of {trace.name} to {bootstrap}")
     return GOOD
 
@@ -180,11 +199,18 @@ def _speed(text: str) -> float | None:
 
 
 def _score(args: argparse.Namespace) -> int:
-    trace = _opened(args)
-    if trace.truth is None:
-        msg = f"{args.trace} has no truth.json beside it; score needs one"
-        raise TraceError(msg)
-    return _replayed(args, trace)
+    paths, rows, code = find_traces(args.trace), [], GOOD
+    for path in paths:
+        trace = _opened(args, path)
+        if trace.truth is None:
+            msg = f"{path} has no truth.json beside it; score needs one"
+            raise TraceError(msg)
+        told, marks = _replayed(args, trace)
+        rows.append(told)
+        code = max(code, _verdict(marks))
+    if args.json:
+        print(json.dumps({"rows": rows} if paths != [args.trace] else rows[0]))
+    return code
 
 
 def _simulate(args: argparse.Namespace) -> int:
@@ -201,13 +227,18 @@ def _simulate(args: argparse.Namespace) -> int:
 
 
 def _record(args: argparse.Namespace) -> int:
-    given = args.sites
-    topologies = load_topologies(None, given) if given.is_dir() else load_topologies(given, None)
+    settings = load(args.settings)
+    if args.sites:
+        sites = msgspec.structs.replace(settings.sites, path=args.sites)
+        settings = msgspec.structs.replace(settings, sites=sites)
+    bootstrap, client = _kafka(args)
     told = record(
-        args.bootstrap or "127.0.0.1:9092",
+        bootstrap,
         args.folder,
         duration_s=args.duration_s,
-        topologies=topologies,
+        topologies=topologies(settings),
+        client=client,
     )
-    print(json.dumps(told) if args.json else f"{args.folder}: {told}")
+    text = f"{told['folder']}: {told['sites']} sites, {told['channels']} channels"
+    print(json.dumps(told) if args.json else f"{text}, {told['samples']} samples")
     return GOOD

@@ -28,7 +28,7 @@ def test_a_group_does_not_depend_on_the_others():
 
 def test_sum_of_many_float32_racks_is_exact_to_a_watt():
     """10,000 racks of 50 kW in float32 add up to 500 MW within 1e-6 W of the exact sum
-    (kernels.md: float32 errs by 2.2 kW).
+    (a float32 running sum errs by 2.2 kW).
     """
     x = (50e3 + np.random.default_rng(2).normal(size=(10_000, 3)) * 5e3).astype(np.float32)
     got = sums(x, [list(range(10_000))])

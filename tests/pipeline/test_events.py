@@ -187,3 +187,13 @@ def test_a_meter_that_comes_back_elsewhere_is_no_step(tmp_path):
     for gate in ("ga", "gp", "gs"):
         parts = without(parts, gate, None, 20.0, 23.0)
     assert play(tmp_path, parts) == []
+
+
+def test_two_oscillations_are_two_events(tmp_path):
+    """Lines that are no harmonics of each other are told apart, each with its own frequency."""
+
+    def share(t):
+        return 1 + (swing(t, 0.08, 15, 60) + swing(t, 0.04, 15, 60, freq_hz=4.55))[None, :]
+
+    swings = [e for e in last(play(tmp_path, metered(share, 70))) if e.kind == "oscillation"]
+    assert sorted(round(e.freq_hz or 0.0, 1) for e in swings) == [1.3, 4.5]

@@ -82,7 +82,7 @@ def _check(root: Path, here: dict[str, list[str]], broker: Broker) -> None:
 def test_killed_twenty_times(
     fresh_topics: Broker, trace: Trace, here: dict[str, list[str]], tmp_path: Path
 ) -> None:
-    """SIGKILL at 20 random instants: every window and event once, bit-equal; topics at least once."""
+    """SIGKILL at 20 random instants: every row once and bit-equal; on topics at least once."""
     env = _environment(tmp_path, fresh_topics, trace)
     rng = random.Random(5)
     ready = 0
