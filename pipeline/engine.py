@@ -163,8 +163,7 @@ class Engine:
     def _thresholds(self, state: EngineState, parts: dict[str, Any]) -> None:
         """Next second's thresholds from the noise learned so far and the site's size."""
         layout, detect = self.layout, self.detect
-        leaf_w = parts[f"x:{layout.grids[0].level}"]
-        rate = layout.grids[0].rate
+        leaf_w, rate = parts[f"x:{layout.leaf_grid.level}"], layout.leaf_grid.rate
         stats = seconds.second_stats(leaf_w, np.ones_like(leaf_w, bool), samples_per_second=rate)
         if layout.nodes[layout.top].rating_w is None:
             state.reference_w = max(state.reference_w, _total(np.abs(stats[0][:, 0])))

@@ -86,4 +86,4 @@ def _fill(state: AlignState, grid: LevelGrid, raw: Any) -> tuple[Any, Any, dict[
     ticks = crossed.reshape(grid.channels, -1, grid.per_tick).any(axis=2)
     resets = {int(k): ticks[:, k].copy() for k in np.flatnonzero(ticks.any(axis=0))}
     keeps = (run <= HOLD_S * grid.rate) & ~np.isnan(held)
-    return np.where(keeps, held, 0.0), there, resets
+    return np.where(keeps, held, 0.0), fresh, resets

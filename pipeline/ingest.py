@@ -110,13 +110,14 @@ class Ingest:
 
     def _votes(self, state: EngineState, diff_w: Any, both: Any) -> tuple[Any, Any, Any]:
         """Depth of the leaves that moved within a second; sums of it and their count by node."""
-        xp, leaves = array_namespace(diff_w), len(self.layout.leaves)
-        second_w = diff_w[self._second_lag, :leaves, :]
-        second_ok = both[self._second_lag, :leaves, :]
+        xp, leaves = array_namespace(diff_w), self.layout.leaves
+        second_w = diff_w[self._second_lag, leaves.start : leaves.stop, :]
+        second_ok = both[self._second_lag, leaves.start : leaves.stop, :]
         up_w, down_w, up_n, down_n = synchrony.moved(second_w, second_ok, state.moved_threshold_w)
-        rest = xp.zeros_like(diff_w[0, leaves:, :])
+        before = xp.zeros_like(diff_w[0, : leaves.start, :])
+        after = xp.zeros_like(diff_w[0, leaves.stop :, :])
         nodes_up_w, nodes_down_w, count = (
-            self._sum(xp.concat([moved, rest], axis=0), self._leaf_plans)
+            self._sum(xp.concat([before, moved, after], axis=0), self._leaf_plans)
             for moved in (up_w, down_w, up_n + down_n)
         )
         return (up_w, down_w), (nodes_up_w, nodes_down_w), count
@@ -154,7 +155,8 @@ class Ingest:
         xp = array_namespace(diff_w)
         watched_w = xp.take(node_diff_w, self._watched, axis=1)
         lags, watched, ticks = watched_w.shape
-        leaf_w = diff_w[self._second_lag, : len(self.layout.leaves), :]
+        leaves = self.layout.leaves
+        leaf_w = diff_w[self._second_lag, leaves.start : leaves.stop, :]
         rows = xp.concat([xp.reshape(watched_w, (lags * watched, ticks)), leaf_w], axis=0)
         peak = xp.max(xp.abs(rows), axis=-1, keepdims=True)
         state.peak_w = xp.maximum(state.peak_w, peak)

@@ -107,9 +107,15 @@ class SiteLayout:
         return np.where(short < self.ticks_per_s, ends + short, ends)
 
     @cached_property
+    def leaf_grid(self) -> LevelGrid:
+        """Grid of the lowest level that votes (of the lowest, where none does)."""
+        return next((grid for grid in self.grids if grid.votes), self.grids[0])
+
+    @cached_property
     def leaves(self) -> range:
-        """Channel rows of the lowest metered level: the ones that vote."""
-        return range(self.grids[0].channels)
+        """Channel rows of the lowest level that votes."""
+        rows = self.level_rows[self.leaf_grid.level]
+        return range(rows.start, rows.stop)
 
     @cached_property
     def small(self) -> bool:
@@ -145,7 +151,14 @@ class SiteLayout:
     @cached_property
     def leaf_plans(self) -> tuple[segments.Segments, ...]:
         """What the leaves add up to at every node, whether or not the node is metered itself."""
-        return self._plans(lambda node: self._child_rows(node) or node.channels)
+        leaf_level = LEVELS.index(self.leaf_grid.level)
+        return self._plans(
+            lambda node: (
+                node.channels
+                if LEVELS.index(node.level) <= leaf_level
+                else self._child_rows(node) or node.channels
+            )
+        )
 
     def _child_rows(self, node: NodeRow) -> tuple[int, ...]:
         return tuple(len(self.channel_ids) + child for child in node.children)

@@ -30,6 +30,8 @@ REACH_HZ = 0.075
 """Lines closer than a bin and a half of a 20 s window are one."""
 OVERTONE = 1.5
 """A harmonic of order n has at most this over n times the fundamental's amplitude."""
+SKIRT_HZ, SKIRT = 0.4, 0.25
+"""So near a line, anything below this share of it is its leakage."""
 MAX_CONTRIBUTORS = 256
 
 
@@ -155,7 +157,8 @@ class OscillationEvents:
 
     def _belongs(self, found: int, strongest_w: Any, tone: OpenTone) -> bool:
         freq_hz, amplitude_w = found * self._bin_hz, float(strongest_w[found])
-        return any(
+        skirt = abs(freq_hz - tone.now_hz) <= SKIRT_HZ and amplitude_w <= SKIRT * tone.now_w
+        return skirt or any(
             self._related(freq_hz, hz) or self._overtone(freq_hz, amplitude_w, hz, tone.now_w)
             for hz in (tone.now_hz, tone.freq_hz)
         )

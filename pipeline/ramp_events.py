@@ -200,7 +200,7 @@ class RampEvents:
             ramp.moved_w = moved_w
             ramp.against_w = float(view.moved_w[1 - ramp.direction, ramp.node, k])
             below = self._layout.leaves_under(ramp.node)
-            who = below[view.leaf_w[ramp.direction, below, k] > 0]
+            who = below[view.leaf_w[ramp.direction, below - self._layout.leaves.start, k] > 0]
             ramp.channels = tuple(self._layout.channel_ids[i] for i in who[:MAX_CHANNELS])
             ramp.spread_s = self._spread_s(view, k, who, _sign(ramp.direction))
         if ramp.moved_w <= 0.0:

@@ -40,9 +40,9 @@ class Spectra:
             names = tuple(layout.channel_ids[i] for i in rows)
             nodes = tuple(owner[i] for i in rows)
             freq_hz = designs[grid.level].freq_hz
-            leaves, first = grid is layout.grids[0], designs[grid.level].first_bin
+            leaves, first = grid is layout.leaf_grid, designs[grid.level].first_bin
             feeds.append(Feed(grid.level, float(grid.rate), nodes, names, leaves, first, freq_hz))
-        if layout.summed and layout.ticks_per_s >= 2 and layout.grids[0].stride == 1:
+        if layout.summed and layout.ticks_per_s >= 2 and layout.leaf_grid.stride == 1:
             designs[SUMS] = oscillations.design(layout.ticks_per_s, window_s=window_s)
             freq_hz = designs[SUMS].freq_hz
             none = (None,) * len(layout.summed)

@@ -36,6 +36,7 @@ __all__ = ["Worker", "archived", "client_settings", "contents", "demo", "prepare
 
 READY_S = 60.0
 DONE_S = 300.0
+QUIET_POLLS = 3
 CONTENTS = {
     "event_log": "select * from event_log order by updated_ns, event_id",
     "windows": "select * from windows order by t0_ns, node_id, site_id",
@@ -164,8 +165,11 @@ def _watching(broker: Broker, trace: Trace) -> Iterator[dict[str, Any]]:
     )
 
     def listen() -> None:
-        while not seen["stop"]:
-            for batch in consumer.poll(timeout_ms=100).values():
+        empty = 0
+        while not (seen["stop"] and empty >= QUIET_POLLS):
+            polled = consumer.poll(timeout_ms=200)
+            empty = 0 if polled else empty + 1
+            for batch in polled.values():
                 for message in batch:
                     _notice(message, seen, trace)
 
@@ -175,7 +179,7 @@ def _watching(broker: Broker, trace: Trace) -> Iterator[dict[str, Any]]:
         yield seen
     finally:
         seen["stop"] = True
-        thread.join(5)
+        thread.join(READY_S)
         consumer.close()
 
 

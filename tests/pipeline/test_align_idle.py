@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from pipeline.commit_files import Idle
 from schemas.units import NS_PER_S
 from tests.pipeline.site import T0_NS
 from tests.pipeline.tiny import Bench, Gate, count, flat, tiny
@@ -134,3 +136,19 @@ def test_a_gateway_that_never_spoke_goes_idle_and_says_so():
     for k in range(10):
         again.send("a", k, count(10, 10 * k))
     assert flat(again.blocks) == flat(bench.blocks)
+
+
+def test_a_gateway_that_returns_early_in_a_recomputation_was_idle_until_its_end():
+    """Idle on record to the end of what is archived: what it sends for that time stays unused."""
+    bench = Bench(tiny(TWO))
+    until_ns = T0_NS + 10 * NS_PER_S
+    bench.aligner.obey([Idle("tiny", "b", T0_NS + 3 * NS_PER_S, None)], until_ns)
+    for at, n in ((0.0, 30), (9.0, 5), (10.0, 20)):
+        bench.push("b", at, count(n, 10 * at))
+    bench.close()
+    for k in range(12):
+        bench.send("a", k, count(10, 10 * k))
+    assert bench.closed_s == pytest.approx(12.0)
+    there = np.flatnonzero(bench.valid("substation")[0]).tolist()
+    assert there == [*range(30), *range(100, 120)]
+    assert [(i.from_ns, i.to_ns) for i in bench.state.idle] == [(T0_NS + 3 * NS_PER_S, until_ns)]

@@ -194,9 +194,9 @@ def test_a_step_changes_neither_state_nor_block(usual):
         if before:
             assert snapshot.difference(before, (state, block.power_w, block.valid)) is None
         state = new
-    before_end = copy.deepcopy(state)
+    before = copy.deepcopy(state)
     engine.finish(state, "end_of_stream")
-    assert snapshot.difference(before_end, state) is None
+    assert snapshot.difference(before, state) is None
 
 
 def test_a_step_taken_twice_gives_the_same(usual):

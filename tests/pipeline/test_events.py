@@ -30,7 +30,7 @@ def test_a_step_is_one_event_at_the_lowest_node_that_holds_it(
     tmp_path, racks, by, node, level, kind, depth_w
 ):
     """Lowest node with 90 % of the power that moved; onset, depth and duration as they were."""
-    events = play(tmp_path, metered(lambda t: only(racks, drop(t, 20.03, by)), 38))
+    events = play(tmp_path, metered(lambda t: only(racks, drop(t, 20.03, by)), 50))
     (event,) = last(events)
     assert events[0].state == "open"
     assert (event.kind, event.node_id, event.level, event.state) == (kind, node, level, "closed")
@@ -47,7 +47,7 @@ def test_a_step_is_one_event_at_the_lowest_node_that_holds_it(
 def test_a_synchronized_ramp_names_who_moved_and_how_far_apart(tmp_path):
     """Channels that stepped the same way within 1 s, their share, the spread of their onsets."""
     late = np.array([20.0, 20.0, 20.2, 20.2, 20.4, 20.4, 20.6, 20.6])
-    parts = metered(lambda t: np.stack([drop(t, at, 0.5) for at in late]), 38)
+    parts = metered(lambda t: np.stack([drop(t, at, 0.5) for at in late]), 48)
     (event,) = last(play(tmp_path, parts))
     assert event.kind == "synchronized_ramp"
     assert event.channels == tuple(f"c{row}{n:02d}" for row in "ab" for n in range(1, 5))
@@ -58,7 +58,7 @@ def test_a_synchronized_ramp_names_who_moved_and_how_far_apart(tmp_path):
 
 def test_a_slow_ramp_is_one_ramp_and_not_synchronized(tmp_path):
     """Half of the site's power over 5 s: less than half of it moves within any second."""
-    events = play(tmp_path, metered(lambda t: drop(t, 20, 0.5, over_s=5), 45))
+    events = play(tmp_path, metered(lambda t: drop(t, 20, 0.5, over_s=5), 55))
     (event,) = last(events)
     assert (event.kind, event.node_id) == ("ramp", "poi")
     assert event.synchrony is event.channels is None
@@ -69,13 +69,13 @@ def test_a_slow_ramp_is_one_ramp_and_not_synchronized(tmp_path):
 
 def test_two_racks_are_too_few_to_be_synchronized(tmp_path):
     """Synchronized means at least three channels, whatever their share."""
-    events = play(tmp_path, metered(lambda t: only([0, 1], drop(t, 20, 0.75)), 38))
+    events = play(tmp_path, metered(lambda t: only([0, 1], drop(t, 20, 0.75)), 48))
     assert {event.kind for event in events} == {"ramp"}
 
 
 def test_a_fall_and_its_recovery_are_two_events(tmp_path):
     """Each direction is an event of its own; the first may still be open when the second opens."""
-    parts = metered(lambda t: drop(t, 20, 0.5) + 0.5 * (t >= 28), 46)
+    parts = metered(lambda t: drop(t, 20, 0.5) + 0.5 * (t >= 28), 56)
     down, up = last(play(tmp_path, parts))
     assert (down.depth_w, up.depth_w) == (
         pytest.approx(-80e3, rel=0.02),
@@ -177,13 +177,13 @@ def without(parts, gate, row, start_s, stop_s):
 @pytest.mark.parametrize("gone_s", [0.4, 3.0, 12.0])
 def test_a_lost_meter_is_a_gap_and_never_an_event(tmp_path, gate, row, gone_s):
     """A channel or a whole gateway goes and comes back: nothing opens."""
-    parts = without(metered(lambda t: np.ones((8, len(t))), 45), gate, row, 20.3, 20.3 + gone_s)
+    parts = without(metered(lambda t: np.ones((8, len(t))), 55), gate, row, 20.3, 20.3 + gone_s)
     assert play(tmp_path, parts) == []
 
 
 def test_a_meter_that_comes_back_elsewhere_is_no_step(tmp_path):
     """What moved while nobody looked is not an event: no difference crosses the gap."""
-    parts = metered(lambda t: only(A02, drop(t, 21, 0.75)), 40)
+    parts = metered(lambda t: only(A02, drop(t, 21, 0.75)), 50)
     for gate in ("ga", "gp", "gs"):
         parts = without(parts, gate, None, 20.0, 23.0)
     assert play(tmp_path, parts) == []
