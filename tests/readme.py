@@ -18,7 +18,12 @@ HOUSE = Path(__file__).resolve().parent.parent
 SQL = "select kind, node_id, onset_utc, depth_w, freq_hz from events order by onset_ns"
 COMMANDS = {
     "make demo": ["replay", "demo", "--live"],
-    "make setup && .venv/bin/python -m replay demo": ["replay", "demo", "--archive", "archive"],
+    "make setup && .venv/bin/python -m replay demo --archive archive": [
+        "replay",
+        "demo",
+        "--archive",
+        "archive",
+    ],
     "python -m replay run my.csv --unit kW": ["replay", "run", "my.csv", "--unit", "kW"],
     f'python -m pipeline sql "{SQL}"': ["pipeline", "sql", SQL],
     "python -m replay simulate campus --seed 1": ["replay", "simulate", "campus", "--seed", "1"],
@@ -55,7 +60,7 @@ def _run(words: list[str], folder: Path) -> str:
         check=False,
     )
     print(f"{done.returncode}  {' '.join(words)}  {done.stderr.strip()}")
-    return done.stdout.rstrip("\n") + "\n"
+    return re.sub(r"\S*/lockstep-\w+", "lockstep-…", done.stdout).rstrip("\n") + "\n"
 
 
 def _example(path: Path) -> None:

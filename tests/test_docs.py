@@ -19,7 +19,7 @@ PAGES = sorted([*HOUSE.glob("*.md"), *HOUSE.glob("docs/**/*.md"), *HOUSE.glob("r
 DOORS = {"pipeline": pipeline_parser(), "replay": replay_cli._parser()}
 ADRS = sorted((HOUSE / "docs" / "adr").glob("0*.md"))
 DOOR = re.compile(r"python -m (pipeline|replay) (\w+)(.*)")
-TIMING = re.compile(r"samples/s|^device:|^broker:|^worker:|^live:")
+TIMING = re.compile(r"samples/s|^device:|^broker:|^worker:|^live:|^archive:")
 
 
 def _text(*names: str) -> str:
@@ -58,7 +58,8 @@ def test_every_page_is_read() -> None:
     """The pages this file speaks of are there, and so are the commands in them."""
     assert {"README.md", "ARCHITECTURE.md", "GLOSSARY.md"} <= {page.name for page in PAGES}
     found = {command for _, command in _commands()}
-    assert {"make demo", "make setup", ".venv/bin/python -m replay demo"} <= found
+    demo = ".venv/bin/python -m replay demo --archive archive"
+    assert {"make demo", "make setup", demo} <= found
 
 
 @pytest.mark.parametrize(("door", "verb"), VERBS)
@@ -131,7 +132,9 @@ def test_changelog_has_a_place_for_what_is_new() -> None:
 
 def test_readme_shows_the_true_output() -> None:
     """What README prints below `replay demo` is what it prints, times apart."""
-    block = re.search(r"-m replay demo\n(.*?)^```", _text("README.md"), re.MULTILINE | re.DOTALL)
+    block = re.search(
+        r"-m replay demo --archive archive\n(.*?)^```", _text("README.md"), re.MULTILINE | re.DOTALL
+    )
     done = subprocess.run(
         [sys.executable, "-m", "replay", "demo"],
         cwd=HOUSE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import msgspec
@@ -109,6 +110,18 @@ def test_rows_refused_in_a_held_message_are_told_when_it_is_used(site, stream, t
     assert batch is not None
     letters = [m for m in batch.outgoing if m.topic == "telemetry.deadletter.v1"]
     assert [msgspec.json.decode(m.value)["reason"] for m in letters] == ["channel"] * 3
+
+
+def test_a_repeat_with_a_bad_row_is_told_once(site, stream, tmp_path):
+    """Dropped and counted like any repeat: its bad row had its dead letter the first time."""
+    piece = parse(stream[0].value, stream[0].content_type)
+    bad = dataclasses.replace(piece, channel_ids=(*piece.channel_ids[1:], "nobody"))
+    lane = open_lane(tmp_path, site)
+    lane.feed_slices([bad, bad])
+    batch = lane.take(final=True)
+    assert batch is not None
+    assert lane.counters.values["repeats"] == 1
+    assert [m.topic for m in batch.outgoing].count("telemetry.deadletter.v1") == 1
 
 
 # ---- states that cannot be used

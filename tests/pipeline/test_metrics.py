@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from pipeline.lane import _COUNTS, Counters
+from pipeline.lane_state import COUNTS, Counters
 from pipeline.metrics import METRICS, Name, Tally, event_line, human_seconds
 
 
@@ -14,7 +14,7 @@ def counters(watermark_s: float, **values: int) -> Counters:
 def test_every_name_has_one_meaning_and_lanes_use_no_other() -> None:
     """The list in `metrics` is complete: type, meanings and what a lane counts."""
     assert set(get_args(Name)) == set(METRICS)
-    assert set(_COUNTS) <= set(METRICS)
+    assert set(COUNTS) <= set(METRICS)
 
 
 def test_the_line_an_operator_reads() -> None:
