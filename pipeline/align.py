@@ -187,8 +187,9 @@ class Aligner:
 
     @property
     def ended(self) -> bool:
-        """Every gateway has sent its end of stream, and everything is closed."""
-        return all(memory.ended for memory in self.state.gateways.values())
+        """Every gateway has sent its end of stream, or is idle while others have."""
+        memories = self.state.gateways.values()
+        return all(m.over for m in memories) and any(m.ended for m in memories)
 
     def level_newest_ns(self) -> dict[str, int]:
         """End of each level's newest sample."""
@@ -262,7 +263,7 @@ class Aligner:
                 passed.append(max(time_ns, self._planned_until_ns(gateway)))
         if passed:
             return min(passed)
-        if all(memory.ended for memory in state.gateways.values()):
+        if self.ended:
             return -(-self.newest_ns // NS_PER_S) * NS_PER_S
         return state.closed_ns
 

@@ -64,6 +64,11 @@ class GatewayState:
     idle_from_ns: int = -1
     held: list[Held] = dataclasses.field(default_factory=list)
 
+    @property
+    def over(self) -> bool:
+        """Nobody waits for it: it has ended, or it is idle."""
+        return self.ended or self.idle_from_ns >= 0
+
 
 @dataclasses.dataclass
 class AlignState:

@@ -152,3 +152,15 @@ def test_a_gateway_that_returns_early_in_a_recomputation_was_idle_until_its_end(
     there = np.flatnonzero(bench.valid("substation")[0]).tolist()
     assert there == [*range(30), *range(100, 120)]
     assert [(i.from_ns, i.to_ns) for i in bench.state.idle] == [(T0_NS + 3 * NS_PER_S, until_ns)]
+
+
+def test_an_idle_gateway_does_not_keep_the_stream_from_ending():
+    """The others ended and one is idle: what is in hand closes, and the site has ended."""
+    bench = Bench(tiny(TWO))
+    silent(bench)
+    assert not bench.aligner.ended
+    bench.send("a", 15.0, count(3))
+    bench.end("a")
+    bench.close({"substation"})
+    assert bench.aligner.ended
+    assert bench.closed_s == pytest.approx(16.0)
