@@ -23,6 +23,7 @@ from pipeline.commits import newest_commit
 from pipeline.device import Device
 from replay import report
 from replay.broker import Broker, open_broker
+from replay.child import start_child
 from replay.errors import FeedError
 from replay.feed import feed, stopwatch
 from replay.runner import replay
@@ -77,7 +78,7 @@ class Worker:
         self.log = log
         self._from = log.stat().st_size if log.exists() else 0
         with log.open("ab") as out:
-            self.process = subprocess.Popen(
+            self.process = start_child(
                 [sys.executable, "-m", "pipeline", "run"],
                 env={**os.environ, **env},
                 stdout=out,

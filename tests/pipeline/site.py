@@ -180,7 +180,6 @@ def open_lane(archive: Path, *sites: Topology, writer: str = "live-p0of1", **mor
         writer=writer,
         topologies={site.site.id: site for site in sites},
         detect=DetectSettings(),
-        device=choose("cpu"),
-        **more,
+        **{"device": choose("cpu"), **more},
     )
     return Lane.open(config)
