@@ -53,11 +53,11 @@ class Contributor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     phase_rad: float
 
 
-class SiteEvent(
+class _Event(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
     """
-    ``site.event.v1``: an event in full, for the site's own operators.
+    What both sides may know of an event.
 
     ``opened_ns`` is event time: the newest sample that was needed to open it. Powers in W,
     signed by direction (``depth_w`` < 0 is a drop). A field that is not known is absent.
@@ -66,8 +66,6 @@ class SiteEvent(
     event_id: str
     kind: Kind
     site_id: str
-    node_id: str
-    level: str
     state: EventState
     onset_ns: int
     opened_ns: int
@@ -83,41 +81,27 @@ class SiteEvent(
     freq_hz: float | None = None
     amplitude_w: float | None = None
     damping_ratio: float | None = None
-    channels: tuple[str, ...] | None = None
-    contributors: tuple[Contributor, ...] | None = None
     merged_into: str | None = None
 
 
-class GridEvent(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
+class SiteEvent(_Event, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """``site.event.v1``: an event in full, for the site's own operators."""
+
+    node_id: str
+    level: str
+    channels: tuple[str, ...] | None = None
+    contributors: tuple[Contributor, ...] | None = None
+
+
+class GridEvent(_Event, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """
     ``grid.event.v1``: the same event as the grid may see it: the POI, no rack, job or tenant.
 
     ``channels`` is a count rounded down to 50, 100, 200, 500, …; absent below 50.
     """
 
-    event_id: str
-    kind: Kind
-    site_id: str
     poi_id: str
-    state: EventState
-    onset_ns: int
-    opened_ns: int
-    updated_ns: int
-    quality: Quality
-    closed_ns: int | None = None
-    depth_w: float | None = None
-    duration_s: float | None = None
-    ramp_w_per_s: float | None = None
-    synchrony: float | None = None
-    onset_spread_s: float | None = None
-    peak_share: float | None = None
-    freq_hz: float | None = None
-    amplitude_w: float | None = None
-    damping_ratio: float | None = None
     channels: int | None = None
-    merged_into: str | None = None
 
 
 class Ramp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
