@@ -170,3 +170,22 @@ def test_offsets_that_jump_are_counted_as_lost(site, stream, tmp_path):
     racks = [m for m in stream if m.topic == TELEMETRY["rack"]]
     lane.feed([racks[0], racks[5]])
     assert lane.counters.values["lost_offsets"] == 4
+
+
+def test_a_topic_far_ahead_is_held_back_unless_all_are(site, tmp_path):
+    """Racks 40 s ahead of the meters are held back; when every topic is ahead, none is."""
+    lane = open_lane(tmp_path, site)
+    parts = sites.power(40)
+    pieces = [p for p in sites.site_slices(site, parts, 1.0) if not p.end]
+    messages = sites.as_messages(pieces)
+    racks = [m for m in messages if m.topic == TELEMETRY["rack"]]
+    lane.feed(racks[:20])
+    assert lane.ahead == frozenset()
+    lane.feed(racks[20:])
+    assert lane.ahead == {TELEMETRY["rack"]}
+    lane.feed([m for m in messages if m.topic == TELEMETRY["pdu"]])
+    assert lane.ahead == {TELEMETRY["rack"], TELEMETRY["pdu"]}
+    lane.feed([m for m in messages if m.topic == TELEMETRY["substation"]][:1])
+    assert lane.ahead == {TELEMETRY["rack"], TELEMETRY["pdu"]}
+    lane.feed([m for m in messages if m.topic == TELEMETRY["substation"]][1:])
+    assert lane.ahead == frozenset()
