@@ -128,7 +128,7 @@ class Lane:
                 continue
             self._push(found, message)
             touched[found.piece.site_id] = None
-        for site_id in touched or (self._sites if self._quiet else ()):
+        for site_id in self._sites if self._quiet else touched:
             self._advance(self._sites[site_id])
 
     def feed_slices(self, slices: Iterable[Slice]) -> None:
