@@ -23,6 +23,7 @@ from replay.errors import PlanError, ReplayError, TraceError
 from replay.feed import feed
 from replay.live import demo
 from replay.plan import default_plan, load_plan
+from replay.plot import plot
 from replay.record import record
 from replay.runner import Result, replay
 from replay.score import Score, scored
@@ -101,6 +102,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--archive", type=Path, help="folder of the archive (default: temporary)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument("--plot", type=Path, help="picture of the first site: a .png, .svg or .pdf")
 
 
 def _broker(parser: argparse.ArgumentParser) -> None:
@@ -155,6 +157,8 @@ def _replayed(
     marks = scored(trace, result.events)
     if not args.json:
         _show(trace, result, marks)
+    if args.plot:
+        plot(args.plot, Path(result.archive), result.events, trace.sites[0])
     return report.as_json(trace, result.run_fields(), result.events, marks), marks
 
 
