@@ -150,12 +150,9 @@ class Engine:
         for grid in self.layout.grids:
             x, v = parts[f"x:{grid.level}"], parts[f"v:{grid.level}"]
             own = seconds.second_stats(x, v, samples_per_second=grid.rate)
-            first = self.layout.level_rows[grid.level].start
-            for row, node in enumerate(self.layout.nodes):
-                if len(node.channels) == 1 and first <= node.channels[0] < first + grid.channels:
-                    here = node.channels[0] - first
-                    mean_w[row], min_w[row], max_w[row] = (s[here, 0] for s in own[:3])
-                    valid[row] = own[3][here, 0] / grid.rate
+            rows, here = self.layout.own_meters[grid.level]
+            mean_w[rows], min_w[rows], max_w[rows] = (s[here, 0] for s in own[:3])
+            valid[rows] = own[3][here, 0] / grid.rate
         rise_w = np.maximum(parts["second_w"].max(axis=1), 0.0)
         fall_w = np.maximum((-parts["second_w"]).max(axis=1), 0.0)
         return Second(state.end_ns, mean_w, min_w, max_w, rise_w, fall_w, valid)
@@ -174,7 +171,7 @@ class Engine:
         teaches = teaches & (not state.tone_track.open)
         quiet = xp.reshape(xp.broadcast_to(teaches[None, :], (lags, watched)), (-1, 1))
         leaf_keep = xp.ones((len(layout.leaves), 1), dtype=xp.bool)
-        keep = xp.concat([quiet, leaf_keep], axis=0) & (state.peak_w > 0)
+        keep = xp.concat([quiet, leaf_keep], axis=0) & (state.peak_w >= 0)
         scale_w, state.noise = noise.noise_scale(state.peak_w, keep, state.noise)
         scale_w = xp.where(state.noise.warm_s >= detect.warm_s, scale_w[:, 0], xp.inf)
         nodes_w = xp.reshape(scale_w[: lags * watched], (lags, watched))
@@ -188,12 +185,10 @@ class Engine:
         state.moved_threshold_w = moved_w
         warm = self.device.download(state.noise.warm_s)[lags * watched :] >= detect.warm_s
         state.warming = int(np.count_nonzero(~warm))
-        state.peak_w, state.busy = xp.zeros_like(state.peak_w), state.busy & False
+        state.peak_w, state.busy = xp.zeros_like(state.peak_w) - 1.0, state.busy & False
 
     def _coincidence(self, state: EngineState, second: Second) -> float:
-        leaves = self.layout.leaves
-        owner = {c: row for row, node in enumerate(self.layout.nodes) for c in node.channels}
-        rows = [owner[leaf] for leaf in leaves]
+        rows = self.layout.leaf_nodes
         x = self.device.upload(second.mean_w[rows][:, None])
         v = self.device.upload(second.share[rows][:, None] > 0)
         factor, state.diversity = diversity.coincidence_factor(x, v, state.diversity)

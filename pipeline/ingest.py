@@ -47,7 +47,7 @@ class Ingest:
             "down": up(np.zeros(watched, bool)),
             "threshold_w": up(np.full((len(self.lags), watched), np.inf)),
             "moved_threshold_w": up(np.full(leaves, np.inf)),
-            "peak_w": rows,
+            "peak_w": rows - 1.0,
             "busy": up(np.zeros(watched, bool)),
             "busy_s": up(np.zeros(watched, np.int64)),
         }
@@ -60,11 +60,12 @@ class Ingest:
         node_diff_w = self._sum(diff_w, self._plans)
         xp = array_namespace(diff_w)
         share = self._sum(xp.astype(ok, xp.float64), self._plans) / self._counts
-        trigger_view = self._triggers(state, node_diff_w, both)
+        node_ok = self._sum(xp.astype(both, xp.float64), self._plans) > 0
+        trigger_view = self._triggers(state, node_diff_w, node_ok)
         leaf_w, nodes_w, count = self._votes(state, diff_w, both)
         together = synchrony.synchrony(*nodes_w)
         enough = count >= self.detect.synchrony_channels
-        self._learn(state, node_diff_w, diff_w, trigger_view[0])
+        self._learn(state, (node_diff_w, node_ok), (diff_w, both), trigger_view[0])
         home = self.device.download
         state.pending.append(
             {
@@ -93,10 +94,9 @@ class Ingest:
             home(share),
         )
 
-    def _triggers(self, state: EngineState, node_diff_w: Any, both: Any) -> tuple[Any, Any, Any]:
+    def _triggers(self, state: EngineState, node_diff_w: Any, node_ok: Any) -> tuple[Any, Any, Any]:
         """Active, ratio and lag of the watched nodes, each as (up, down)."""
         xp = array_namespace(node_diff_w)
-        node_ok = self._sum(xp.astype(both, xp.float64), self._plans) > 0
         watched_w, watched_ok = (xp.take(a, self._watched, axis=1) for a in (node_diff_w, node_ok))
         shape = watched_w.shape
         rows_w = xp.reshape(watched_w, (shape[0] * shape[1], shape[2]))
@@ -150,14 +150,21 @@ class Ingest:
             x = xp.concat([x, segments.segment_sums(x, plan)], axis=-2)
         return x[..., channels:, :]
 
-    def _learn(self, state: EngineState, node_diff_w: Any, diff_w: Any, busy: Any) -> None:
-        """Remember the second's largest differences, and where an event keeps it from teaching."""
-        xp = array_namespace(diff_w)
-        watched_w = xp.take(node_diff_w, self._watched, axis=1)
+    def _learn(
+        self, state: EngineState, nodes: tuple[Any, Any], channels: tuple[Any, Any], busy: Any
+    ) -> None:
+        """
+        Remember the second's largest differences, and where an event keeps it from teaching.
+
+        ``nodes`` and ``channels`` are differences (lag, row, time) and whether both ends were
+        measured. A row in which nothing was measured all second stays at -1.
+        """
+        xp, leaves = array_namespace(nodes[0]), self.layout.leaves
+        watched_w, watched_ok = (xp.take(a, self._watched, axis=1) for a in nodes)
         lags, watched, ticks = watched_w.shape
-        leaves = self.layout.leaves
-        leaf_w = diff_w[self._second_lag, leaves.start : leaves.stop, :]
-        rows = xp.concat([xp.reshape(watched_w, (lags * watched, ticks)), leaf_w], axis=0)
-        peak = xp.max(xp.abs(rows), axis=-1, keepdims=True)
-        state.peak_w = xp.maximum(state.peak_w, peak)
+        leaf_w, leaf_ok = (a[self._second_lag, leaves.start : leaves.stop, :] for a in channels)
+        size_w = [xp.abs(xp.reshape(watched_w, (lags * watched, ticks))), xp.abs(leaf_w)]
+        ok = [xp.reshape(watched_ok, (lags * watched, ticks)), leaf_ok]
+        size_w = xp.where(xp.concat(ok, axis=0), xp.concat(size_w, axis=0), -1.0)
+        state.peak_w = xp.maximum(state.peak_w, xp.max(size_w, axis=-1, keepdims=True))
         state.busy = state.busy | xp.any(busy[0] | busy[1], axis=-1)

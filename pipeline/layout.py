@@ -118,6 +118,26 @@ class SiteLayout:
         return range(rows.start, rows.stop)
 
     @cached_property
+    def leaf_nodes(self) -> Any:
+        """Node row behind each leaf, (leaf,) int."""
+        owner = {c: row for row, node in enumerate(self.nodes) for c in node.channels}
+        return np.array([owner[leaf] for leaf in self.leaves], dtype=np.int64)
+
+    @cached_property
+    def own_meters(self) -> dict[str, tuple[Any, Any]]:
+        """By level: node rows with exactly one channel of it, and that channel within the level."""
+        found = {}
+        for level, rows in self.level_rows.items():
+            pairs = [
+                (row, node.channels[0] - rows.start)
+                for row, node in enumerate(self.nodes)
+                if len(node.channels) == 1 and rows.start <= node.channels[0] < rows.stop
+            ]
+            table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+            found[level] = (table[:, 0], table[:, 1])
+        return found
+
+    @cached_property
     def small(self) -> bool:
         """Sites of at most 64 channels get the full detector set on every channel."""
         return len(self.channel_ids) <= SMALL_SITE_CHANNELS

@@ -78,3 +78,12 @@ def test_json_is_one_object_and_nothing_else(tmp_path: Path) -> None:
     twice = json.loads(again.stdout)
     assert (twice["windows"], twice["archived"]) == (2940, 0)
     assert twice["events"] == told["events"]
+
+
+def test_a_flat_meter_is_warm_too(tmp_path: Path) -> None:
+    """Power that never moves teaches a noise of zero: the step after it is still found."""
+    lines = [f"{k / 10},{100 if k < 300 else 130},100" for k in range(600)]
+    (tmp_path / "flat.csv").write_text("\n".join(["t_s,a_kW,b_kW", *lines, ""]))
+    (event,) = _found(open_trace(tmp_path / "flat.csv"), tmp_path)
+    assert (event.kind, event.node_id, event.depth_w) == ("ramp", "a_kW", 30e3)
+    assert event.onset_ns == 30 * NS_PER_S
