@@ -4,7 +4,7 @@ What lies on disk in an archive, and the one rename that makes a commit visible.
     live/writer=<name>/commit=<n>/     <table>.parquet …, commit.json, sometimes snapshot.bin
     live/writer=!/commit=00000000/     every table without a row: the tables' schema
     owners/site=<site_id>              name of the writer that first archived the site
-    sealed/bound.json                  {writer: n}: commits up to n are sealed, their numbers void
+    sealed/                            older commits in sorted files: `pipeline.sealed`
     tmp/writer=<name>/                 commits in the making
 
 Errors
@@ -27,7 +27,8 @@ from typing import Any
 
 import msgspec
 
-from pipeline import rows
+from pipeline import rows, sealed
+from pipeline.durable import fsync_folder, write_durably
 from schemas.tables import TABLES, VERSION
 
 SCHEMA_WRITER = "!"
@@ -113,6 +114,8 @@ def create_layout(root: Path) -> None:
             publish(root, CommitRecord(writer=SCHEMA_WRITER, n=SCHEMA_N), tables, None)
         fsync_folder(root / "live")
         fsync_folder(root)
+    if not (root / "sealed" / "bound.json").exists():
+        sealed.open_generation(root, 0, first)
     for name, schema in TABLES.items():
         if not rows.has_schema(first / f"{name}.parquet", schema):
             msg = (
@@ -160,7 +163,7 @@ def publish(root: Path, record: CommitRecord, tables: Mapping[str, Any], more: A
         )
         raise CommitError(msg) from error
     fsync_folder(target.parent)
-    if sealed_bound(root, record.writer) >= record.n:
+    if sealed.bound(root, record.writer) >= record.n:
         raise _fenced(record)  # the number was sealed and freed meanwhile: void
 
 
@@ -178,7 +181,7 @@ def _fill(draft: Path, record: CommitRecord, tables: Mapping[str, Any], more: An
 
 def _refuse_taken(root: Path, record: CommitRecord) -> None:
     taken = commit_path(root, record.writer, record.n).exists()
-    if taken or sealed_bound(root, record.writer) >= record.n:
+    if taken or sealed.bound(root, record.writer) >= record.n:
         raise _fenced(record)
 
 
@@ -196,23 +199,18 @@ def writers(root: Path) -> list[str]:
 
 
 def numbers(root: Path, name: str) -> list[int]:
-    """Numbers of a writer's visible commits, ascending; those at or below the bound are void."""
+    """Numbers of a writer's commits above the sealed bound, ascending; the others are void."""
+    bound = sealed.bound(root, name)  # first: what is sealed from here on is still among them
+    return [n for n in present(root, name) if n > bound]
+
+
+def present(root: Path, name: str) -> list[int]:
+    """Numbers of all commit directories of a writer, void ones too, ascending."""
     try:
         entries = os.listdir(commit_path(root, name, 0).parent)  # noqa: PTH208 (86,400 a day)
     except FileNotFoundError:
         return []
-    bound = sealed_bound(root, name)
-    found = (int(e[7:]) for e in entries if e.startswith("commit=") and e[7:].isdigit())
-    return sorted(n for n in found if n > bound)
-
-
-def sealed_bound(root: Path, name: str) -> int:
-    """Return the newest sealed number of a writer; -1 where nothing is sealed."""
-    try:
-        data = (root / "sealed" / "bound.json").read_bytes()
-    except FileNotFoundError:
-        return -1
-    return msgspec.json.decode(data, type=dict[str, int]).get(name, -1)
+    return sorted(int(e[7:]) for e in entries if e.startswith("commit=") and e[7:].isdigit())
 
 
 def newest_numbers(root: Path) -> dict[str, int]:
@@ -262,20 +260,3 @@ def unlink_snapshots(root: Path, name: str, of: Iterable[int]) -> None:
     """Let the snapshots of these commits go."""
     for n in of:
         (commit_path(root, name, n) / "snapshot.bin").unlink(missing_ok=True)
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a new file and wait until it is on disk."""
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def fsync_folder(path: Path) -> None:
-    """Wait until a folder's entries are on disk."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline import commit_files as files
-from pipeline import rows
+from pipeline import rows, sealed
 from pipeline.commit_files import (
     CommitError,
     CommitRecord,
@@ -27,6 +27,7 @@ from pipeline.commit_files import (
     newest_commit,
     snapshots,
 )
+from pipeline.durable import fsync_folder
 from pipeline.owners import check_partitions, live_writer, own_sites, replay_writer
 
 __all__ = [
@@ -106,7 +107,7 @@ class Writer:
         """
         _check_claim(root, name)
         files.commit_path(root, name, 0).parent.mkdir(exist_ok=True)
-        files.fsync_folder(root / "live")
+        fsync_folder(root / "live")
         for _ in range(CLAIM_TRIES):
             left = list((root / "tmp" / f"writer={name}").glob("*"))  # before: all are doomed
             record = _claim_record(root, name, carry=carry, origin=origin)
@@ -203,7 +204,7 @@ def _claim_record(
 ) -> CommitRecord:
     newest = newest_commit(root, name)
     if newest is None:
-        n = max(files.sealed_bound(root, name), 0) + 1
+        n = max(sealed.bound(root, name), 0) + 1
         return CommitRecord(writer=name, n=n, claim=True, origin=dict(origin or {}))
     return CommitRecord(
         writer=name,

@@ -12,10 +12,9 @@ from pipeline.commit_files import (
     CommitError,
     OtherCount,
     SiteOwned,
-    fsync_folder,
-    write_durably,
     writers,
 )
+from pipeline.durable import fsync_folder, write_durably
 
 __all__ = ["check_partitions", "live_writer", "own_sites", "replay_writer"]
 

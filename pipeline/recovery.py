@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import pyarrow.parquet as pq
 
-from pipeline import snapshot
-from pipeline.commit_files import commit_path, numbers
+from pipeline import sealed, snapshot
+from pipeline.commit_files import commit_path, present
 from pipeline.commits import snapshots
 from schemas.events import SiteEvent
 
@@ -31,13 +32,23 @@ def newest_state(root: Path, writer: str, type_: type[T], *, layout: str) -> T |
 def open_events(root: Path, writer: str) -> list[SiteEvent]:
     """Events whose newest row in the writer's commits is not ``closed``."""
     newest: dict[str, dict[str, Any]] = {}
-    for n in numbers(root, writer):
-        path = commit_path(root, writer, n) / "events.parquet"
+    for path in _event_files(root, writer):
         if path.exists():
-            newest.update((row["event_id"], row) for row in pq.read_table(path).to_pylist())
+            table = pq.ParquetFile(str(path)).read()
+            newest.update((row["event_id"], row) for row in table.to_pylist())
     known = {field.name for field in msgspec.structs.fields(SiteEvent)}
     return [
         msgspec.convert({k: v for k, v in row.items() if k in known and v is not None}, SiteEvent)
         for row in newest.values()
         if row["state"] != "closed"
     ]
+
+
+def _event_files(root: Path, writer: str) -> Iterator[Path]:
+    """Where the writer's events may lie, oldest first: sealed runs, then the commits above."""
+    found = sealed.read(root).writers.get(writer, sealed.Sealing())
+    for run in found.runs:  # sorted by event and instant
+        yield sealed.run_path(root, writer, run.folder) / "events.parquet"
+    for n in present(root, writer):
+        if n > found.bound:
+            yield commit_path(root, writer, n) / "events.parquet"
