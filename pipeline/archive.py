@@ -23,10 +23,21 @@ from typing import Any, NamedTuple
 import duckdb
 
 from pipeline import commit_files as files
-from pipeline.views import VIEWS, definitions, log_of, text
+from pipeline.durable import fsync_folder, locked
+from pipeline.views import VIEWS, definitions, log_of, pinned, text
 from schemas.tables import TABLES
 
-__all__ = ["VIEWS", "ArchiveError", "Limits", "QueryError", "create", "info", "publish", "query"]
+__all__ = [
+    "VIEWS",
+    "ArchiveError",
+    "Limits",
+    "QueryError",
+    "create",
+    "existing",
+    "info",
+    "publish",
+    "query",
+]
 
 CATALOG = "archive.duckdb"
 MIB = 1 << 20
@@ -79,27 +90,35 @@ def publish(root: Path) -> None:
     root = _checked(root)
     draft = root / "tmp" / f"catalog-{secrets.token_hex(8)}.duckdb"
     try:
-        with contextlib.closing(duckdb.connect()) as con:
-            # 1.0 is what every duckdb since reads
-            con.execute(f"ATTACH {text(draft)} AS archive (STORAGE_VERSION 'v1.0.0')")
-            con.execute("USE archive")
-            for statement in definitions(root):
-                con.execute(statement)
-            con.execute("CREATE TABLE catalog_of (definition VARCHAR)")
-            con.execute("INSERT INTO catalog_of VALUES (?)", [_fingerprint(root)])
-            con.execute("CHECKPOINT archive")
-            con.execute("USE memory")
-            con.execute("DETACH archive")
-        draft.chmod(0o444)
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        (root / f"{CATALOG}.wal").unlink(missing_ok=True)  # a dead session's would be applied
-        draft.rename(root / CATALOG)
-        files.fsync_folder(root)
+        with locked(root / "tmp" / "catalog-lock", wait=True):  # no older one over a newer
+            for left in (root / "tmp").glob("catalog-*.duckdb*"):
+                left.unlink()
+            _write_catalog(root, draft)
+            draft.chmod(0o444)
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
+            (root / f"{CATALOG}.wal").unlink(missing_ok=True)  # a dead session's would be applied
+            draft.rename(root / CATALOG)
+            fsync_folder(root)
     except (duckdb.Error, OSError) as error:
         draft.unlink(missing_ok=True)
         msg = f"catalog of archive {root} could not be published: {_first_line(error)}"
         raise ArchiveError(msg) from error
+
+
+def _write_catalog(root: Path, draft: Path) -> None:
+    statements = list(definitions(root))
+    with contextlib.closing(duckdb.connect()) as con:
+        # 1.0 is what every duckdb since reads
+        con.execute(f"ATTACH {text(draft)} AS archive (STORAGE_VERSION 'v1.0.0')")
+        con.execute("USE archive")
+        for statement in statements:
+            con.execute(statement)
+        con.execute("CREATE TABLE catalog_of (definition VARCHAR)")
+        con.execute("INSERT INTO catalog_of VALUES (?)", ["\n".join(statements)])
+        con.execute("CHECKPOINT archive")
+        con.execute("USE memory")
+        con.execute("DETACH archive")
 
 
 def query(root: Path, sql: str, *, limits: Limits | None = None) -> tuple[list[str], list[Any]]:
@@ -126,7 +145,7 @@ def query(root: Path, sql: str, *, limits: Limits | None = None) -> tuple[list[s
         One sentence.
     """
     limits = limits or Limits()
-    root = _existing(root)
+    root = existing(root)
     _check_select(sql)
     with _failures_as_sentences(limits), contextlib.closing(duckdb.connect()) as con:
         _open(con, root, sql, limits)
@@ -151,15 +170,15 @@ def info(root: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``root, bytes, writers: {name: {n, archived_until_ns, offsets, snapshots}}, rows: {table:
-        n}, events, from_ns, until_ns``; the span is that of the windows, absent without any.
+        ``root, bytes, unsealed, writers: {name: {n, archived_until_ns, offsets, snapshots}},
+        rows: {table: n}, events, from_ns, until_ns``: commits not sealed; the windows' span.
 
     Raises
     ------
     QueryError, pipeline.commits.CommitError
         One sentence.
     """
-    root = _existing(root)
+    root = existing(root)
     newest = [files.newest_commit(root, name) for name in files.newest_numbers(root)]
     counts = ", ".join(f"(SELECT count(*) FROM {log_of(t)}) AS {t}" for t in TABLES)  # noqa: S608
     span = "min(t0_ns) AS from_ns, max(t0_ns + duration_ns) AS until_ns"
@@ -171,7 +190,8 @@ def info(root: Path) -> dict[str, Any]:
     known = {name: found[name] for name in ("from_ns", "until_ns") if found[name] is not None}
     return {
         "root": str(root),
-        "bytes": sum(p.stat().st_size for p in (root / "live").rglob("*") if p.is_file()),
+        "bytes": _bytes(root),
+        "unsealed": sum(len(files.numbers(root, name)) for name in files.writers(root)),
         "writers": {
             record.writer: {
                 "n": record.n,
@@ -186,6 +206,16 @@ def info(root: Path) -> dict[str, Any]:
         "events": found["n"],
         **known,
     }
+
+
+def _bytes(root: Path) -> int:
+    """Size of all files, those of sealed commits that wait for their deletion included."""
+    total = 0
+    for part in ("live", "sealed"):
+        for path in (root / part).rglob("*.*"):
+            with contextlib.suppress(FileNotFoundError):  # sealed and deleted meanwhile
+                total += path.stat().st_size
+    return total
 
 
 def _fingerprint(root: Path) -> str:
@@ -210,14 +240,12 @@ def _open(con: Any, root: Path, sql: str, limits: Limits) -> None:
     con.execute(f"SET memory_limit = '{limits.memory_bytes // MIB} MiB'")
     con.execute(f"SET threads = {limits.threads}")
     con.execute("SET temp_directory = ''")
-    con.execute(f"SET allowed_directories = [{text(root / 'live')}]")
+    con.execute(f"SET allowed_directories = [{text(root / 'live')}, {text(root / 'sealed')}]")
     con.execute("SET enable_external_access = false")
-    cut = ", ".join(f"{text(name)}: {n}" for name, n in files.newest_numbers(root).items())
-    pinned = f" WHERE commit <= (MAP {{{cut}}})[writer]" if cut else " WHERE false"
     used = [view for view in VIEWS if view in sql.lower()] or list(VIEWS)
     if "events" in used:
         used.append("event_log")
-    for statement in definitions(root, pinned):
+    for statement in pinned(root):
         if statement.split()[2] in used:  # CREATE VIEW <name>: each costs a look at every commit
             con.execute(statement)
     con.execute("SET lock_configuration = true")
@@ -258,7 +286,8 @@ def _checked(root: Path) -> Path:
     return root.resolve()
 
 
-def _existing(root: Path) -> Path:
+def existing(root: Path) -> Path:
+    """Return the archive's folder, absolute; refuse one without an archive in a sentence."""
     root = _checked(root)
     if not files.commit_path(root, files.SCHEMA_WRITER, files.SCHEMA_N).exists():
         msg = f"there is no archive at {root}; name the folder of one"

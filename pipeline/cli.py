@@ -8,13 +8,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from pipeline.checks import findings, told
 from pipeline.errors import CheckError, LockstepError, UsageError, sentence
 from pipeline.settings import Settings, explain, load
 from pipeline.sites import topologies
@@ -36,18 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 1
     except Exception as error:
-        if not _told(error):
+        if not told(error):
             raise
         print(f"error: {sentence(error)}", file=sys.stderr)
         return getattr(error, "exit_code", 1)
-
-
-def _told(error: Exception) -> bool:
-    """Whether the error's text is a sentence for people."""
-    from pipeline.archive import ArchiveError  # noqa: PLC0415  duckdb only where needed
-    from pipeline.commits import CommitError  # noqa: PLC0415
-
-    return isinstance(error, LockstepError | ArchiveError | CommitError)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -70,8 +62,12 @@ def parser() -> argparse.ArgumentParser:
     topics.add_argument("--json", action="store_true")
     topics.set_defaults(does=_topics)
 
-    archive = doors.add_parser("archive", parents=[common], help="make or describe the archive")
-    archive.add_argument("action", choices=["create", "info"])
+    archive = doors.add_parser(
+        "archive", parents=[common], help="make, describe or compact the archive"
+    )
+    archive.add_argument("action", choices=["create", "info", "compact"])
+    archive.add_argument("--keep", type=int, default=60, help="compact: newest commits that stay")
+    archive.add_argument("--grace-s", type=float, default=600.0, help="compact: for open sessions")
     archive.add_argument("--archive", type=Path, metavar="DIR", help="default: archive.path")
     archive.add_argument("--json", action="store_true")
     archive.set_defaults(does=_archive)
@@ -138,7 +134,7 @@ def _check(args: argparse.Namespace) -> int:
     except LockstepError as error:
         settings, found = None, {"settings": (False, sentence(error))}
     if settings is not None:
-        found |= _findings(settings)
+        found |= findings(settings)
     if args.json:
         _dump({name: {"ok": ok, "message": text} for name, (ok, text) in found.items()})
     else:
@@ -147,55 +143,6 @@ def _check(args: argparse.Namespace) -> int:
         for name, (ok, text) in found.items():
             print(f"{name:10}{'ok  ' if ok else 'PROBLEM  '}{text}")
     return 0 if all(ok for ok, _ in found.values()) else CheckError.exit_code
-
-
-def _findings(settings: Settings) -> dict[str, Problem]:
-    from pipeline import admin  # noqa: PLC0415
-    from pipeline.device import choose  # noqa: PLC0415
-
-    found = {
-        "sites": _try(lambda: ", ".join(topologies(settings))),
-        "device": _try(lambda: choose(settings.device).line.removeprefix("device: ")),
-    }
-    try:
-        cluster = admin.describe(settings.kafka)
-    except LockstepError as error:
-        found["broker"] = False, sentence(error)
-        found["topics"] = False, "unknown until a broker answers; start it first"
-        lanes = None
-    else:
-        found["broker"] = True, f"{settings.kafka.bootstrap}, cluster {cluster.cluster_id}"
-        found["topics"] = _try(lambda: f"{admin.lanes(cluster)} partitions each")
-        lanes = admin.lanes(cluster) if found["topics"][0] else None
-    found["archive"] = _try(partial(_archive_state, settings.archive.path, lanes))
-    return found
-
-
-def _archive_state(path: Path, lanes: int | None) -> str:
-    from pipeline import archive, commits  # noqa: PLC0415
-
-    if not path.exists():
-        parent = next(p for p in path.absolute().parents if p.exists())
-        if os.access(parent, os.W_OK):
-            return f"{path} will be made by the first run"
-        msg = f"archive.path {path} cannot be made in {parent}; choose a folder you may write to"
-        raise UsageError(msg)
-    if not os.access(path, os.W_OK):
-        msg = f"archive.path {path} cannot be written; change its owner or choose another folder"
-        raise UsageError(msg)
-    if lanes is not None:
-        commits.check_partitions(path, lanes)
-    found = archive.info(path)
-    return f"{path}, {len(found['writers'])} writers, {found['bytes'] / 1e6:.1f} MB"
-
-
-def _try(find: Callable[[], str]) -> Problem:
-    try:
-        return True, find()
-    except Exception as error:
-        if not _told(error):
-            raise
-        return False, sentence(error)
 
 
 # ---- topics, archive, sql
@@ -232,6 +179,8 @@ def _archive(args: argparse.Namespace) -> int:
     from pipeline import archive  # noqa: PLC0415
 
     path = args.archive or _load(args).archive.path
+    if args.action == "compact":
+        return _compact(path, args)
     if args.action == "create":
         archive.create(path)
     found = archive.info(path)
@@ -239,6 +188,22 @@ def _archive(args: argparse.Namespace) -> int:
         _dump(found)
     else:
         _table(("archive", "value"), _flat(found))
+    return 0
+
+
+def _compact(path: Path, args: argparse.Namespace) -> int:
+    from pipeline.clock import SystemClock  # noqa: PLC0415
+    from pipeline.seal import Busy, seal  # noqa: PLC0415
+
+    now_ns = SystemClock().now_ns
+    try:
+        found = seal(path, keep=args.keep, grace_s=args.grace_s, now_ns=now_ns)._asdict()
+    except Busy as busy:  # a timer that came early is not a failure
+        found = {"busy": str(busy)}
+    if args.json:
+        _dump(found)
+    else:
+        _table(("sealed", "value"), _flat(found))
     return 0
 
 

@@ -155,15 +155,16 @@ def test_a_number_at_or_below_the_sealed_bound_is_void(root, monkeypatch, when):
     """A zombie whose number was sealed and freed is fenced, even if its rename goes through."""
     zombie = commits.Writer.claim(root, NAME)
     bound = root / "sealed" / "bound.json"
+    sealed = msgspec.json.encode({"writers": {NAME: {"bound": 9}}})
     rename = Path.rename
 
     def sealed_meanwhile(self, target):
         done = rename(self, target)
-        bound.write_bytes(msgspec.json.encode({NAME: 9}))
+        bound.write_bytes(sealed)
         return done
 
     if when == "before":
-        bound.write_bytes(msgspec.json.encode({NAME: 9}))
+        bound.write_bytes(sealed)
     else:
         monkeypatch.setattr(Path, "rename", sealed_meanwhile)
     with pytest.raises(commits.Fenced):
