@@ -80,7 +80,6 @@ def test_archive_info(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["writers"] == {}
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_check_without_a_broker_is_exit_3(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each part with ok or one sentence; with --json nothing else on standard output."""
     assert main(["check", "--json"]) == 3
@@ -101,7 +100,6 @@ def test_check_with_wrong_settings_says_only_that(
     assert list(json.loads(capsys.readouterr().out)) == ["settings"]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_topics_are_made_once_and_check_is_content(
     home: Path,
     own_broker: Broker,
