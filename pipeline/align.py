@@ -226,7 +226,7 @@ class Aligner:
         for gateway in self._gateways.values():
             memory = state.gateways[gateway.id]
             behind = newest_ns >= 0 and self._gateway_ns(gateway, 0) < newest_ns - IDLE_NS
-            if gateway.level in quiet and behind and memory.idle_from_ns < 0 and not memory.ended:
+            if gateway.level in quiet and behind and not memory.over:
                 memory.idle_from_ns = max(self._gateway_ns(gateway, 0), 0)
                 idle = Idle(self.layout.site_id, gateway.id, memory.idle_from_ns)
                 state.idle = [*state.idle, idle]
@@ -236,7 +236,7 @@ class Aligner:
         state = self.state
         for gateway_id, memory in state.gateways.items():
             planned = any(i.gateway_id == gateway_id and i.from_ns == 0 for i in self._plan)
-            if not (memory.next_slot >= 0 or memory.ended or memory.idle_from_ns >= 0 or planned):
+            if not (memory.next_slot >= 0 or memory.over or planned):
                 return False
         first_ns = self._oldest_ns()
         if first_ns is None:
@@ -257,7 +257,7 @@ class Aligner:
         state, passed = self.state, []
         for gateway in self._gateways.values():
             memory = state.gateways[gateway.id]
-            if not (memory.ended or memory.idle_from_ns >= 0):
+            if not memory.over:
                 lateness = _lateness_slots(gateway, self.layout.grid_of[gateway.level])
                 time_ns = self._gateway_ns(gateway, lateness)
                 passed.append(max(time_ns, self._planned_until_ns(gateway)))

@@ -188,7 +188,8 @@ class Engine:
         state.peak_w, state.busy = xp.zeros_like(state.peak_w) - 1.0, state.busy & False
 
     def _coincidence(self, state: EngineState, second: Second) -> float:
-        rows = self.layout.leaf_nodes
+        leaves = self.layout.leaves
+        rows = self.layout.channel_nodes[leaves.start : leaves.stop]
         x = self.device.upload(second.mean_w[rows][:, None])
         v = self.device.upload(second.share[rows][:, None] > 0)
         factor, state.diversity = diversity.coincidence_factor(x, v, state.diversity)

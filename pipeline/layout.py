@@ -118,10 +118,10 @@ class SiteLayout:
         return range(rows.start, rows.stop)
 
     @cached_property
-    def leaf_nodes(self) -> Any:
-        """Node row behind each leaf, (leaf,) int."""
+    def channel_nodes(self) -> Any:
+        """Node row behind each channel row, (channel,) int."""
         owner = {c: row for row, node in enumerate(self.nodes) for c in node.channels}
-        return np.array([owner[leaf] for leaf in self.leaves], dtype=np.int64)
+        return np.array([owner[c] for c in range(len(self.channel_ids))], dtype=np.int64)
 
     @cached_property
     def own_meters(self) -> dict[str, tuple[Any, Any]]:

@@ -30,15 +30,14 @@ class Spectra:
     def _plan_feeds(self) -> tuple[dict[str, Any], tuple[Feed, ...]]:
         """Spectra: channels of PDUs and above (all of a small site), and nodes that are sums."""
         layout, feeds, designs = self.layout, [], {}
-        owner = {c: row for row, node in enumerate(layout.nodes) for c in node.channels}
         window_s = self.detect.oscillation_window_s
         for grid in layout.grids:
             if grid.stride > 1 or grid.rate < 2 or not (layout.small or grid.level != "rack"):
                 continue
             designs[grid.level] = oscillations.design(grid.rate, window_s=window_s)
-            rows = range(*layout.level_rows[grid.level].indices(len(layout.channel_ids)))
-            names = tuple(layout.channel_ids[i] for i in rows)
-            nodes = tuple(owner[i] for i in rows)
+            rows = layout.level_rows[grid.level]
+            names = layout.channel_ids[rows]
+            nodes = tuple(int(node) for node in layout.channel_nodes[rows])
             freq_hz = designs[grid.level].freq_hz
             leaves, first = grid is layout.leaf_grid, designs[grid.level].first_bin
             feeds.append(Feed(grid.level, float(grid.rate), nodes, names, leaves, first, freq_hz))
@@ -68,7 +67,7 @@ class Spectra:
         spectra = dict(state.spectra)
         for feed in self.feeds:
             design = self._designs[feed.name]
-            if feed.name == "sums":
+            if feed.name == SUMS:
                 rows = list(feed.nodes)
                 x, v = parts["node_w"][rows], parts["share"][rows] >= SUM_SHARE
             else:

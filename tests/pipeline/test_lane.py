@@ -23,18 +23,6 @@ NAME = "live-p0of1"
 
 
 @pytest.fixture(scope="module")
-def site():
-    """The usual site."""
-    return sites.topology()
-
-
-@pytest.fixture(scope="module")
-def stream(site):
-    """Its eventful minute as messages."""
-    return sites.as_messages(sites.site_slices(site, eventful()))
-
-
-@pytest.fixture(scope="module")
 def truth(site, stream, tmp_path_factory):
     """What an undisturbed run archives."""
     return undisturbed(tmp_path_factory.mktemp("truth"), site, stream)

@@ -21,18 +21,6 @@ from tests.pipeline.site import T0_NS, Message, open_lane
 NAME = "live-p0of1"
 
 
-@pytest.fixture(scope="module")
-def site():
-    """The usual site."""
-    return sites.topology()
-
-
-@pytest.fixture(scope="module")
-def stream(site):
-    """Its eventful minute as messages."""
-    return sites.as_messages(sites.site_slices(site, eventful()))
-
-
 # ---- acknowledging
 
 

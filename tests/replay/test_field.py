@@ -56,26 +56,21 @@ def test_serving_alone_swings_nothing(tmp_path: Path) -> None:
 
 def test_json_is_one_object_and_nothing_else(tmp_path: Path) -> None:
     """``replay run --json``: standard output is one object with the promised keys."""
-    done = subprocess.run(
-        [sys.executable, "-m", "replay", "run", str(DEMO), "--archive", str(tmp_path), "--json"],
-        capture_output=True,
-        check=True,
-        cwd=DEMO.parents[2],
+    command = [sys.executable, "-m", "replay", "run", str(DEMO), "--archive", str(tmp_path)]
+    told, twice = (
+        json.loads(
+            subprocess.run(
+                [*command, "--json"], capture_output=True, check=True, cwd=DEMO.parents[2]
+            ).stdout
+        )
+        for _ in range(2)
     )
-    told = json.loads(done.stdout)
     promised = (
         "trace t0_ns sites channels samples duration_s wall_s device windows archived "
         "deadletters archive events"
     )
     assert set(promised.split()) <= set(told)
     assert (told["windows"], told["archived"]) == (2940, 2940)
-    again = subprocess.run(
-        [sys.executable, "-m", "replay", "run", str(DEMO), "--archive", str(tmp_path), "--json"],
-        capture_output=True,
-        check=True,
-        cwd=DEMO.parents[2],
-    )
-    twice = json.loads(again.stdout)
     assert (twice["windows"], twice["archived"]) == (2940, 0)
     assert twice["events"] == told["events"]
 
