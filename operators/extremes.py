@@ -47,8 +47,9 @@ def level(
     -----
     Gumbel, Statistics of Extremes (1958). Moments: ``scale = sqrt(6)/pi std``,
     ``location = mean - Euler scale``; middle: from the quantiles at 0.2, 0.5 and 0.8. The scale is
-    never below the prior's, and is widened by a standard error of its own (about
-    ``1/sqrt(blocks)``), so that little data asks for more.
+    never below the prior's. Its standard error is about ``1/sqrt(blocks)``: heavy tails are widened
+    by one, so that little data asks for more; others are believed to be wider than the prior
+    only for what is over half a standard error, and widened by 0.3.
     """
     _check.frame(maxima, name="maxima", axes=("channel", "block"))
     _check.match(filled, maxima.shape, name="filled")
@@ -63,9 +64,11 @@ def level(
     middle = _arrays.masked_quantiles(maxima, filled, _MIDDLE)
     low, half, high = (_reduced(share) for share in _MIDDLE)
     core = (middle[:, 2] - middle[:, 0]) / (high - low)
+    error = 1 / xp.sqrt(count + weight)
     scale = (count * xp.where(heavy, tail, core) + weight * least) / (count + weight)
+    scale = xp.where(heavy, scale, scale * (1 - 0.5 * error))
     scale = xp.maximum(scale, xp.full_like(scale, least))
     where = xp.where(heavy, mean - _EULER * scale, middle[:, 1] - half * scale)
     centre = (count * where + weight * place) / (count + weight)
-    wide = scale * (1 + 1 / xp.sqrt(count + weight))
+    wide = scale * (1 + xp.where(heavy, error, 0.3 * error))
     return centre + wide * -math.log(-math.log1p(-exceed))

@@ -34,6 +34,8 @@ windows (`docs/operators.md`); its scale is 1."""
 CLIP = 3.5
 """Innovations of a node with heavy tails count at most so many standard deviations: it takes three
 or more samples to open anything."""
+SHORT_GROUPS = 2
+"""Groups of windows (up to 3 samples) whose tail is always fitted by moments: there spikes are."""
 SPIKE, SPIKY_SHARE, KNOWN_BLOCKS = 12.5, 0.02, 30
 """Tails are heavy where more than this share of blocks holds a single sample of 5 sigma (once in
 16,000 in Gaussian noise), and until so many blocks are known."""
@@ -227,7 +229,7 @@ class StepStage:
             extremes.level(
                 track.maxima[:, group, :],
                 filled,
-                track.heavy,
+                track.heavy | (group < SHORT_GROUPS),
                 exceed=self.exceed,
                 prior=(place, 1.0, PRIOR_BLOCKS),
             )
