@@ -23,9 +23,10 @@ from typing import Any, NamedTuple
 import duckdb
 
 from pipeline import commit_files as files
+from pipeline import formats
 from pipeline.durable import fsync_folder, locked
-from pipeline.views import VIEWS, definitions, log_of, pinned, text
-from schemas.tables import TABLES
+from pipeline.views import NEEDS, VIEWS, definitions, log_of, pinned, text
+from schemas.tables import FORMAT, TABLES
 
 __all__ = [
     "VIEWS",
@@ -73,7 +74,7 @@ def create(root: Path) -> None:
         One sentence.
     """
     root = _checked(root)
-    files.create_layout(root)
+    formats.create_layout(root)
     if not _current(root):
         publish(root)
 
@@ -243,8 +244,7 @@ def _open(con: Any, root: Path, sql: str, limits: Limits) -> None:
     con.execute(f"SET allowed_directories = [{text(root / 'live')}, {text(root / 'sealed')}]")
     con.execute("SET enable_external_access = false")
     used = [view for view in VIEWS if view in sql.lower()] or list(VIEWS)
-    if "events" in used:
-        used.append("event_log")
+    used += [needed for view in used for needed in NEEDS.get(view, ())]
     for statement in pinned(root):
         if statement.split()[2] in used:  # CREATE VIEW <name>: each costs a look at every commit
             con.execute(statement)
@@ -289,9 +289,12 @@ def _checked(root: Path) -> Path:
 def existing(root: Path) -> Path:
     """Return the archive's folder, absolute; refuse one without an archive in a sentence."""
     root = _checked(root)
-    if not files.commit_path(root, files.SCHEMA_WRITER, files.SCHEMA_N).exists():
+    found = formats.format_of(root)
+    if found is None:
         msg = f"there is no archive at {root}; name the folder of one"
         raise QueryError(msg)
+    if found.format < FORMAT:
+        create(root)
     return root
 
 

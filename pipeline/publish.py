@@ -62,11 +62,12 @@ def _cloud(topic: str, record: Any, id_: str, time_ns: int) -> Outgoing:
 def window_batch(columns: dict[str, Any]) -> pa.RecordBatch:
     """One set of window columns as Arrow; NaN becomes null, single values fill their column."""
     count = len(columns["node_id"])
+    fields = [field for field in WINDOWS if field.name in columns]
     arrays = [
         pa.array(_filled(columns[field.name], count), field.type, from_pandas=True)
-        for field in WINDOWS
+        for field in fields
     ]
-    return pa.record_batch(arrays, schema=WINDOWS)
+    return pa.record_batch(arrays, schema=pa.schema(fields))
 
 
 def _filled(value: Any, count: int) -> Any:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from schemas.tables import TABLES
 
-__all__ = ["RowError", "as_table", "has_schema", "not_yet_archived", "write"]
+__all__ = ["RowError", "as_table", "conformed", "has_schema", "not_yet_archived", "write"]
 
 NEVER_NS = -(2**63)
 ROW_GROUP_ROWS = 131_072
@@ -57,15 +57,17 @@ def as_table(name: str, rows: Any) -> pa.Table:
 
 def _arrow(name: str, rows: Any, schema: pa.Schema) -> pa.Table:
     if isinstance(rows, pa.Table):
-        return _conform(name, rows, schema)
+        return conformed(name, rows)
     rows = list(rows)
     if rows and isinstance(rows[0], pa.RecordBatch):
-        return _conform(name, pa.Table.from_batches(rows), schema)
+        return conformed(name, pa.Table.from_batches(rows))
     _check_columns(name, {key for row in rows for key in row}, schema)
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def _conform(name: str, table: pa.Table, schema: pa.Schema) -> pa.Table:
+def conformed(name: str, table: pa.Table) -> pa.Table:
+    """A table with exactly the columns of table ``name``; what it lacks is null."""
+    schema = TABLES[name]
     _check_columns(name, table.column_names, schema)
     columns = [
         table[field.name].cast(field.type)

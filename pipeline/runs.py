@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pipeline import rows, sealed
 from pipeline.commit_files import CommitError, CommitRecord, commit_path
 from pipeline.durable import fsync_folder
-from schemas.tables import KEYS, TABLES
+from schemas.tables import KEYS, TABLES, file_stem, file_stems
 
 __all__ = ["write_run"]
 
@@ -66,7 +66,7 @@ def write_run(root: Path, name: str, records: Sequence[CommitRecord]) -> tuple[s
     for table in TABLES:
         if merged := _merged(root, name, table, records):
             done[table] = merged.num_rows
-            _write(merged, draft / f"{table}.parquet")
+            _write(merged, draft / f"{file_stem(table)}.parquet")
     fsync_folder(draft)
     target = sealed.run_path(root, name, folder)
     target.parent.mkdir(exist_ok=True)
@@ -98,7 +98,7 @@ def _merged(root: Path, name: str, table: str, records: Sequence[CommitRecord]) 
     parts = []
     for record in records:
         expected = record.rows.get(table, 0)
-        path = commit_path(root, name, record.n) / f"{table}.parquet"
+        path = _file(commit_path(root, name, record.n), table)
         if not expected and not path.exists():
             continue
         try:
@@ -110,8 +110,14 @@ def _merged(root: Path, name: str, table: str, records: Sequence[CommitRecord]) 
             msg = f"{path} has {part.num_rows} rows, commit.json says {expected}; it is not sealed"
             raise CommitError(msg)
         number = pa.repeat(pa.scalar(record.n, pa.int64()), expected)
-        parts.append(part.cast(TABLES[table]).append_column("commit", number))
+        parts.append(rows.conformed(table, part).append_column("commit", number))
     if not parts:
         return None
     order = [(key, "ascending") for key in (*KEYS[table], "commit")]
     return pa.concat_tables(parts).combine_chunks().sort_by(order)
+
+
+def _file(folder: Path, table: str) -> Path:
+    """A commit's file of a table, whichever format wrote it."""
+    found = (folder / f"{stem}.parquet" for stem in reversed(file_stems(table)))
+    return next((path for path in found if path.exists()), folder / f"{file_stem(table)}.parquet")

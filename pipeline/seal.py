@@ -25,6 +25,7 @@ from pipeline.durable import fsync_folder, locked
 from pipeline.errors import UsageError
 from pipeline.runs import write_run
 from pipeline.sealed import Run, Sealing
+from schemas.tables import FORMAT
 from schemas.units import NS_PER_S
 
 __all__ = ["Busy", "Sealed", "seal"]
@@ -133,11 +134,13 @@ def _seal_writer(root: Path, name: str, keep: int, most: int) -> Iterator[Run]:
         generation = manifest.generation + 1
         folder, rows = write_run(root, name, taken)
         first, last = taken[0].n, taken[-1].n
-        run = Run(first=first, last=last, folder=folder, generation=generation, rows=rows)
+        run = Run(
+            first=first, last=last, folder=folder, generation=generation, rows=rows, format=FORMAT
+        )
         empty = files.commit_path(root, files.SCHEMA_WRITER, files.SCHEMA_N)
         sealed.open_generation(root, generation, empty)
         others = {**manifest.writers, name: Sealing(last, (*found.runs, run))}
-        sealed.write(root, sealed.Manifest(generation, others))
+        sealed.write(root, sealed.Manifest(generation, others, FORMAT))
         most -= len(taken)
         yield run
 
@@ -179,7 +182,7 @@ def _show(root: Path, now_ns: Callable) -> None:
         )
         for name, found in manifest.writers.items()
     }
-    sealed.write(root, sealed.Manifest(manifest.generation, writers))
+    sealed.write(root, sealed.Manifest(manifest.generation, writers, manifest.format))
 
 
 def _expire(root: Path, until_ns: int) -> None:

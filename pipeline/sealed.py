@@ -58,6 +58,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Table to rows; ``commits`` too. A table without rows has no file."""
     shown_ns: int | None = None
     """When a catalog of this generation or later was in place; until then no grace runs."""
+    format: int = 1
+    """Of the archive when it was written: which columns its files have."""
 
 
 class Sealing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +75,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     generation: int = 0
     writers: dict[str, Sealing] = {}
+    format: int = 1
+    """Programs that know only older formats refuse what they would seal wrongly."""
 
 
 class _Bound(msgspec.Struct):

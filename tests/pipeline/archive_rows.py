@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline import commits
-from schemas.tables import TABLES
+from schemas.tables import TABLES, file_stem
 from schemas.units import NS_PER_S
 
 SITE = "site-a"
@@ -66,7 +66,7 @@ def commit_second(writer: commits.Writer, second: int, **more: Any) -> commits.C
 def archived(root: Path, table: str) -> list[dict[str, Any]]:
     """Every visible row of a table, in order of time and node."""
     rows: list[dict[str, Any]] = []
-    for path in root.glob(f"live/writer=*/commit=*/{table}.parquet"):
+    for path in root.glob(f"live/writer=*/commit=*/{file_stem(table)}.parquet"):
         rows += pq.ParquetFile(path).read().cast(TABLES[table]).to_pylist()
     return sorted(rows, key=lambda row: (row["produced_ns"], row["node_id"]))
 

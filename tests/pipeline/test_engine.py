@@ -15,6 +15,7 @@ from pipeline.detect import DetectSettings
 from pipeline.device import choose
 from pipeline.engine import Engine
 from pipeline.layout import SiteLayout
+from schemas.tables import file_stem
 from schemas.units import NS_PER_S
 from tests.pipeline import site as sites
 from tests.pipeline.lanes import drive, eventful
@@ -27,7 +28,7 @@ QUANTILES = [f"q{q}_w" for q in ("05", "10", "25", "50", "75", "90", "95")]
 
 def table(root, name):
     """All rows of a table in an archive, as archived."""
-    paths = sorted((root / "live").glob(f"writer=*/commit=*/{name}.parquet"))
+    paths = sorted((root / "live").glob(f"writer=*/commit=*/{file_stem(name)}.parquet"))
     return [row for path in paths for row in pq.read_table(path, partitioning=None).to_pylist()]
 
 

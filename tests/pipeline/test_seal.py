@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import archive, commit_files, commits, recovery, seal, sealed
 from pipeline.cli import main
-from schemas.tables import KEYS
+from schemas.tables import KEYS, file_stem
 from schemas.units import NS_PER_S
 from tests.pipeline.archive_rows import RACKS, SITE, commit_second, event
 from tests.pipeline.test_archive import COUNTS, plain, shell
@@ -15,6 +15,7 @@ from tests.pipeline.test_commits import Crash, crash_at
 
 NAME = "live-p0of1"
 NOW = [10**18]
+WINDOWS = f"{file_stem('windows')}.parquet"
 
 
 @pytest.fixture
@@ -233,17 +234,15 @@ def test_a_commit_that_lost_rows_is_not_sealed(root):
     write(root, range(5))
     for _ in range(5):
         commits.Writer.claim(root, "replay-site-c")
-    path = commit_files.commit_path(root, NAME, 3) / "windows.parquet"
+    path = commit_files.commit_path(root, NAME, 3) / WINDOWS
     path.write_bytes(b"damaged")
-    with pytest.raises(commits.CommitError, match=r"windows\.parquet cannot be read"):
+    with pytest.raises(commits.CommitError, match=rf"{WINDOWS} cannot be read"):
         compact(root)
     path.unlink()
-    with pytest.raises(commits.CommitError, match=r"windows\.parquet cannot be read"):
+    with pytest.raises(commits.CommitError, match=rf"{WINDOWS} cannot be read"):
         compact(root)
-    path.hardlink_to(commit_files.commit_path(root, "!", 0) / "windows.parquet")
-    with pytest.raises(
-        commits.CommitError, match=r"windows\.parquet has 0 rows, commit\.json says"
-    ):
+    path.hardlink_to(commit_files.commit_path(root, "!", commit_files.SCHEMA_N) / WINDOWS)
+    with pytest.raises(commits.CommitError, match=rf"{WINDOWS} has 0 rows, commit\.json says"):
         compact(root)
     assert list(sealed.read(root).writers) == ["replay-site-c"]
     assert plain(root, "SELECT count(*) FROM commits")[0] == [(6 + 5,)]
