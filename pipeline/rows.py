@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -145,13 +145,13 @@ def write(table: pa.Table, path: Path, *, documented: bool = False) -> None:
     documented : bool
         True keeps the columns' units and meanings in the file (5 kB).
     """
-    plain = [f.name for f in table.schema if pa.types.is_nested(f.type)]
+    leaves = dict(leaf for f in table.schema for leaf in _leaves(f.name, f.type))
     encoding = {
-        f.name: "BYTE_STREAM_SPLIT" if pa.types.is_floating(f.type) else "DELTA_BINARY_PACKED"
-        for f in table.schema
-        if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)
+        path: "BYTE_STREAM_SPLIT" if pa.types.is_floating(kind) else "DELTA_BINARY_PACKED"
+        for path, kind in leaves.items()
+        if pa.types.is_floating(kind) or pa.types.is_integer(kind)
     }
-    text = [n for n in table.schema.names if n not in encoding and n not in plain]
+    text = [path for path in leaves if path not in encoding]
     pq.write_table(
         table,
         str(path),
@@ -162,6 +162,22 @@ def write(table: pa.Table, path: Path, *, documented: bool = False) -> None:
         row_group_size=ROW_GROUP_ROWS,
         store_schema=documented,
     )
+
+
+def _leaves(path: str, kind: Any) -> Iterator[tuple[str, Any]]:
+    """Columns as Parquet has them: a list's items, a struct's fields."""
+    if pa.types.is_dictionary(kind):
+        yield path, kind.value_type
+    elif pa.types.is_list(kind):
+        yield from _leaves(f"{path}.list.element", kind.value_type)
+    elif pa.types.is_struct(kind):
+        for k in range(kind.num_fields):
+            yield from _leaves(f"{path}.{kind.field(k).name}", kind.field(k).type)
+    elif pa.types.is_map(kind):
+        yield from _leaves(f"{path}.key_value.key", kind.key_type)
+        yield from _leaves(f"{path}.key_value.value", kind.item_type)
+    else:
+        yield path, kind
 
 
 def has_schema(path: Path, schema: pa.Schema) -> bool:
