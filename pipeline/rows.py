@@ -60,7 +60,7 @@ def _arrow(name: str, rows: Any, schema: pa.Schema) -> pa.Table:
         return conformed(name, rows)
     rows = list(rows)
     if rows and isinstance(rows[0], pa.RecordBatch):
-        return conformed(name, pa.Table.from_batches(rows))
+        return conformed(name, pa.Table.from_batches(rows).unify_dictionaries())
     _check_columns(name, {key for row in rows for key in row}, schema)
     return pa.Table.from_pylist(rows, schema=schema)
 
@@ -70,12 +70,20 @@ def conformed(name: str, table: pa.Table) -> pa.Table:
     schema = TABLES[name]
     _check_columns(name, table.column_names, schema)
     columns = [
-        table[field.name].cast(field.type)
+        _cast(table[field.name], field.type)
         if field.name in table.column_names
         else pa.nulls(table.num_rows, field.type)
         for field in schema
     ]
-    return pa.table(columns, schema=schema)
+    fields = [f.with_type(c.type) for f, c in zip(schema, columns, strict=True)]
+    return pa.table(columns, schema=pa.schema(fields))
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column of this type; text may stay a dictionary, which is how Parquet keeps it anyway."""
+    if column.type == kind or column.type == pa.dictionary(pa.int32(), kind):
+        return column
+    return column.cast(kind)
 
 
 def _check_columns(name: str, columns: Iterable[str], schema: pa.Schema) -> None:
@@ -110,7 +118,13 @@ def not_yet_archived(
     """
     if not table.num_rows:
         return table
-    site = table["site_id"].combine_chunks().dictionary_encode()
+    span = pc.min_max(table["produced_ns"]).as_py()
+    all_new = span["min"] > max(before_ns.values(), default=NEVER_NS)
+    covered = span["max"] <= min(until_ns.values(), default=NEVER_NS)
+    if all_new and covered and set(pc.unique(table["site_id"]).to_pylist()) <= until_ns.keys():
+        return table
+    site = table["site_id"].combine_chunks()
+    site = site if pa.types.is_dictionary(site.type) else site.dictionary_encode()
     sites = site.dictionary.to_pylist()
     produced_ns = table["produced_ns"].combine_chunks()
 
