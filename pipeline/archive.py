@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from pipeline import commit_files as files
+from pipeline import formats
 from pipeline.durable import fsync_folder, locked
-from pipeline.views import VIEWS, definitions, log_of, pinned, text
-from schemas.tables import TABLES
+from pipeline.views import NEEDS, VIEWS, definitions, pinned, text
+from schemas.tables import FORMAT
 
 __all__ = [
     "VIEWS",
@@ -34,7 +34,6 @@ __all__ = [
     "QueryError",
     "create",
     "existing",
-    "info",
     "publish",
     "query",
 ]
@@ -73,7 +72,7 @@ def create(root: Path) -> None:
         One sentence.
     """
     root = _checked(root)
-    files.create_layout(root)
+    formats.create_layout(root)
     if not _current(root):
         publish(root)
 
@@ -163,61 +162,6 @@ def query(root: Path, sql: str, *, limits: Limits | None = None) -> tuple[list[s
     return columns, rows
 
 
-def info(root: Path) -> dict[str, Any]:
-    """
-    What the archive holds, for ``pipeline archive info``.
-
-    Returns
-    -------
-    dict
-        ``root, bytes, unsealed, writers: {name: {n, archived_until_ns, offsets, snapshots}},
-        rows: {table: n}, events, from_ns, until_ns``: commits not sealed; the windows' span.
-
-    Raises
-    ------
-    QueryError, pipeline.commits.CommitError
-        One sentence.
-    """
-    root = existing(root)
-    newest = [files.newest_commit(root, name) for name in files.newest_numbers(root)]
-    counts = ", ".join(f"(SELECT count(*) FROM {log_of(t)}) AS {t}" for t in TABLES)  # noqa: S608
-    span = "min(t0_ns) AS from_ns, max(t0_ns + duration_ns) AS until_ns"
-    columns, rows = query(
-        root,
-        f"SELECT {counts}, (SELECT count(*) FROM events) AS n, {span} FROM windows",  # noqa: S608
-    )
-    found = dict(zip(columns, rows[0], strict=True))
-    known = {name: found[name] for name in ("from_ns", "until_ns") if found[name] is not None}
-    return {
-        "root": str(root),
-        "bytes": _bytes(root),
-        "unsealed": sum(len(files.numbers(root, name)) for name in files.writers(root)),
-        "writers": {
-            record.writer: {
-                "n": record.n,
-                "archived_until_ns": record.archived_until_ns,
-                "offsets": record.offsets,
-                "snapshots": list(record.snapshots),
-            }
-            for record in newest
-            if record
-        },
-        "rows": {table: found[table] for table in TABLES},
-        "events": found["n"],
-        **known,
-    }
-
-
-def _bytes(root: Path) -> int:
-    """Size of all files, those of sealed commits that wait for their deletion included."""
-    total = 0
-    for part in ("live", "sealed"):
-        for path in (root / part).rglob("*.*"):
-            with contextlib.suppress(FileNotFoundError):  # sealed and deleted meanwhile
-                total += path.stat().st_size
-    return total
-
-
 def _fingerprint(root: Path) -> str:
     return "\n".join(definitions(root))
 
@@ -243,8 +187,7 @@ def _open(con: Any, root: Path, sql: str, limits: Limits) -> None:
     con.execute(f"SET allowed_directories = [{text(root / 'live')}, {text(root / 'sealed')}]")
     con.execute("SET enable_external_access = false")
     used = [view for view in VIEWS if view in sql.lower()] or list(VIEWS)
-    if "events" in used:
-        used.append("event_log")
+    used += [needed for view in used for needed in NEEDS.get(view, ())]
     for statement in pinned(root):
         if statement.split()[2] in used:  # CREATE VIEW <name>: each costs a look at every commit
             con.execute(statement)
@@ -289,9 +232,12 @@ def _checked(root: Path) -> Path:
 def existing(root: Path) -> Path:
     """Return the archive's folder, absolute; refuse one without an archive in a sentence."""
     root = _checked(root)
-    if not files.commit_path(root, files.SCHEMA_WRITER, files.SCHEMA_N).exists():
+    found = formats.format_of(root)
+    if found is None:
         msg = f"there is no archive at {root}; name the folder of one"
         raise QueryError(msg)
+    if found.format < FORMAT:
+        create(root)
     return root
 
 

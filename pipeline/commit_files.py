@@ -2,10 +2,13 @@
 What lies on disk in an archive, and the one rename that makes a commit visible.
 
     live/writer=<name>/commit=<n>/     <table>.parquet …, commit.json, sometimes snapshot.bin
-    live/writer=!/commit=00000000/     every table without a row: the tables' schema
+    live/writer=!/commit=<format>/     every table without a row: the tables' schema
     owners/site=<site_id>              name of the writer that first archived the site
     sealed/                            older commits in sorted files: `pipeline.sealed`
+    format.json                        which tables and columns: `pipeline.formats`
     tmp/writer=<name>/                 commits in the making
+
+A table's file is named by `schemas.tables.file_stem`.
 
 Errors
 ------
@@ -29,10 +32,10 @@ import msgspec
 
 from pipeline import rows, sealed
 from pipeline.durable import fsync_folder, write_durably
-from schemas.tables import TABLES, VERSION
+from schemas.tables import FORMAT, VERSION, file_stem
 
 SCHEMA_WRITER = "!"
-SCHEMA_N = 0
+SCHEMA_N = FORMAT
 
 
 class CommitError(Exception):
@@ -84,45 +87,13 @@ class CommitRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Commits whose snapshots are kept, oldest first."""
     rows: dict[str, int] = {}
     """Table to rows in this commit."""
+    moved: bool = False
+    """True where the writer's sites belong to others since: `pipeline.repartition`."""
 
 
 def commit_path(root: Path, name: str, n: int) -> Path:
     """Directory of commit ``n`` of writer ``name``."""
     return root / "live" / f"writer={name}" / f"commit={n:08d}"
-
-
-def create_layout(root: Path) -> None:
-    """
-    Make the archive's directories and its zero-row first commit; safe when many do it at once.
-
-    Raises
-    ------
-    CommitError
-        One sentence, when the archive there has other tables than `schemas.tables`, or the disk
-        refuses.
-    """
-    first = commit_path(root, SCHEMA_WRITER, SCHEMA_N)
-    try:
-        for part in ("live/writer=!", "owners", "sealed", "tmp"):
-            (root / part).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"archive {root} cannot be made: {error.strerror}; choose a folder one can write to"
-        raise CommitError(msg) from error
-    if not first.exists():
-        tables = {name: schema.empty_table() for name, schema in TABLES.items()}
-        with contextlib.suppress(Fenced):  # another process was faster
-            publish(root, CommitRecord(writer=SCHEMA_WRITER, n=SCHEMA_N), tables, None)
-        fsync_folder(root / "live")
-        fsync_folder(root)
-    if not (root / "sealed" / "bound.json").exists():
-        sealed.open_generation(root, 0, first)
-    for name, schema in TABLES.items():
-        if not rows.has_schema(first / f"{name}.parquet", schema):
-            msg = (
-                f"archive {root} has another table {name} than this version writes; "
-                "use another archive folder"
-            )
-            raise CommitError(msg)
 
 
 def publish(root: Path, record: CommitRecord, tables: Mapping[str, Any], more: Any) -> None:
@@ -150,13 +121,13 @@ def publish(root: Path, record: CommitRecord, tables: Mapping[str, Any], more: A
     target = commit_path(root, record.writer, record.n)
     draft = root / "tmp" / target.parent.name / f"{record.n:08d}-{secrets.token_hex(8)}"
     try:
-        _refuse_taken(root, record)
+        refuse_taken(root, record)
         draft.mkdir(parents=True)
         _fill(draft, record, tables, more)
         draft.rename(target)  # onto an existing commit: ENOTEMPTY
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
-        _refuse_taken(root, record)
+        refuse_taken(root, record)
         msg = (
             f"commit {record.n} of writer {record.writer} could not be written to {root}: "
             f"{error.strerror or error}; nothing of it is visible, make room and start again"
@@ -168,9 +139,10 @@ def publish(root: Path, record: CommitRecord, tables: Mapping[str, Any], more: A
 
 
 def _fill(draft: Path, record: CommitRecord, tables: Mapping[str, Any], more: Any) -> None:
+    schema = record.writer == SCHEMA_WRITER  # its files are named already: old names are among them
     for name, table in tables.items():
-        path = draft / f"{name}.parquet"
-        rows.write(table, path, documented=record.writer == SCHEMA_WRITER)
+        path = draft / f"{name if schema else file_stem(name)}.parquet"
+        rows.write(table, path, documented=schema)
         with path.open("rb") as file:
             os.fsync(file.fileno())
     if more is not None:
@@ -179,7 +151,15 @@ def _fill(draft: Path, record: CommitRecord, tables: Mapping[str, Any], more: An
     fsync_folder(draft)
 
 
-def _refuse_taken(root: Path, record: CommitRecord) -> None:
+def refuse_taken(root: Path, record: CommitRecord) -> None:
+    """
+    Look whether the record's number is still free.
+
+    Raises
+    ------
+    Fenced
+        One sentence.
+    """
     taken = commit_path(root, record.writer, record.n).exists()
     if taken or sealed.bound(root, record.writer) >= record.n:
         raise _fenced(record)

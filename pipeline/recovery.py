@@ -13,6 +13,7 @@ from pipeline import sealed, snapshot
 from pipeline.commit_files import commit_path, present
 from pipeline.commits import snapshots
 from schemas.events import SiteEvent
+from schemas.tables import file_stems
 
 __all__ = ["newest_state", "open_events"]
 
@@ -47,8 +48,8 @@ def open_events(root: Path, writer: str) -> list[SiteEvent]:
 def _event_files(root: Path, writer: str) -> Iterator[Path]:
     """Where the writer's events may lie, oldest first: sealed runs, then the commits above."""
     found = sealed.read(root).writers.get(writer, sealed.Sealing())
-    for run in found.runs:  # sorted by event and instant
-        yield sealed.run_path(root, writer, run.folder) / "events.parquet"
-    for n in present(root, writer):
-        if n > found.bound:
-            yield commit_path(root, writer, n) / "events.parquet"
+    folders = [sealed.run_path(root, writer, run.folder) for run in found.runs]
+    folders += [commit_path(root, writer, n) for n in present(root, writer) if n > found.bound]
+    for folder in folders:  # a run's rows are sorted by event and instant
+        for stem in file_stems("events"):
+            yield folder / f"{stem}.parquet"

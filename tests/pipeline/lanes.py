@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.lane import Lane, Message
+from schemas.tables import file_stem
 from schemas.telemetry import parse
 from schemas.topology import Topology
 from schemas.units import NS_PER_S
@@ -66,14 +67,15 @@ def contents(root: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in sorted((root / "live").glob("writer=*/commit=*/*.parquet")):
         rows = pq.read_table(path, partitioning=None).to_pylist()
-        found.setdefault(path.stem, []).extend(repr(sorted(row.items())) for row in rows)
+        table = path.stem.partition("-")[0]
+        found.setdefault(table, []).extend(repr(sorted(row.items())) for row in rows)
     return {name: sorted(rows) for name, rows in found.items()}
 
 
 def event_rows(root: Path) -> list[dict[str, Any]]:
     """Rows of the event log in the order of their time."""
     rows: list[dict[str, Any]] = []
-    for path in sorted((root / "live").glob("writer=*/commit=*/events.parquet")):
+    for path in sorted((root / "live").glob(f"writer=*/commit=*/{file_stem('events')}.parquet")):
         rows += pq.read_table(path, partitioning=None).to_pylist()
     return sorted(rows, key=lambda row: (row["updated_ns"], row["event_id"]))
 

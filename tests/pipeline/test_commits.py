@@ -12,8 +12,8 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from pipeline import commit_files, commits, rows
-from schemas.tables import TABLES
+from pipeline import commit_files, commits, formats, rows
+from schemas.tables import TABLES, file_stem
 from schemas.units import NS_PER_S
 from tests.pipeline import archive_rows
 from tests.pipeline.archive_rows import SITE, archived, commit_second, event, windows
@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).parents[2]
 @pytest.fixture
 def root(tmp_path):
     """An empty archive."""
-    commit_files.create_layout(tmp_path)
+    formats.create_layout(tmp_path)
     return tmp_path
 
 
@@ -266,7 +266,8 @@ def test_everything_is_on_disk_before_it_is_visible(root, monkeypatch):
     shown = done.index("commit=00000002")
     draft = next(name for name in done if name.startswith("00000002-"))
     files = {p.name for p in commit_files.commit_path(root, NAME, 2).iterdir()}
-    assert files == {"windows.parquet", "events.parquet", "commit.json", "snapshot.bin"}
+    tables = {f"{file_stem(table)}.parquet" for table in ("windows", "events")}
+    assert files == tables | {"commit.json", "snapshot.bin"}
     assert files <= set(done[: done.index(draft)])
     assert done.index(draft) < shown
     assert done[shown + 1] == f"writer={NAME}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline import commit_files, commits
+from pipeline import commit_files, commits, formats
 from tests.pipeline.archive_rows import commit_second
 
 NAME = "live-p0of1"
@@ -13,7 +13,7 @@ NAME = "live-p0of1"
 @pytest.fixture
 def root(tmp_path):
     """An empty archive."""
-    commit_files.create_layout(tmp_path)
+    formats.create_layout(tmp_path)
     return tmp_path
 
 
@@ -55,7 +55,7 @@ def test_another_number_of_partitions_is_refused(root):
         commits.check_partitions(root, 8)
     assert str(caught.value) == (
         f"archive {root} was written with 4 partitions (writer live-p0of4), the topics have 8; "
-        "use another archive folder"
+        "stop all workers and run archive repartition --partitions 8"
     )
 
 
@@ -74,10 +74,10 @@ def test_a_folder_without_an_archive_is_refused(tmp_path):
 
 def test_an_archive_with_other_tables_is_refused(root):
     """An archive that another version made is not written to."""
-    first = commit_files.commit_path(root, "!", 0)
+    first = commit_files.commit_path(root, "!", commit_files.SCHEMA_N)
     (first / "events.parquet").write_bytes((first / "windows.parquet").read_bytes())
     with pytest.raises(commits.CommitError, match="has another table events than this version"):
-        commit_files.create_layout(root)
+        formats.create_layout(root)
 
 
 def kept(root):
