@@ -1,0 +1,194 @@
+"""How late a step is seen, beside the known-shift CUSUM on the same samples."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from replay.injections import Move
+from replay.suite import cusum, intervals
+from replay.suite.backgrounds import Background, Noise, Serving
+from replay.suite.case import Case, Setup
+from replay.suite.drive import Run, drive
+from replay.suite.rows import Goal, Row, counts_of
+from replay.suite.scene import METER_NOISE_SHARE, T0_NS, Scene
+from replay.suite.sites import RACK_HZ, grouping, layout_of
+from replay.suite.whitening import Whitener, burg, whitened
+from replay.truth import Truth
+from schemas.events import SiteEvent, family
+from schemas.units import NS_PER_S
+
+__all__ = ["Delays"]
+
+_DAY_SAMPLES = 86_400 * RACK_HZ
+_BLOCK = 60 * RACK_HZ
+_STEEP_S = 0.01
+RACK_SIGMA_W = 500.0
+
+
+class Bound(NamedTuple):
+    """The CUSUM for one size: its step in W, the innovations it makes, its threshold."""
+
+    step_w: float
+    signature: Any
+    threshold: float
+
+
+class Delays(Case, frozen=True, tag="delays"):
+    """
+    Steps of ``sizes`` innovation scales at the POI, spread over all racks; up and down in turn.
+
+    The CUSUM knows the size and sees the suite's own whitened series of the POI; its threshold is
+    for the false alarms that the budget gives the POI. A step not seen within ``wait_s`` counts
+    as seen then, and is a miss.
+    """
+
+    background: Literal["gaussian", "real"] = "gaussian"
+    racks: int = 80
+    sizes: tuple[float, ...] = (1.0, 2.0, 4.0)
+    trials: int = 200
+    per_piece: int = 60
+    apart_s: int = 420
+    wait_s: int = 60
+    warm_s: int = 900
+    calibration_h: float = 24.0
+    limit: float | None = 1.25
+
+    def pieces(self) -> int:
+        """``per_piece`` steps each, sizes mixed."""
+        return -(-self.trials * len(self.sizes) // self.per_piece)
+
+    def _seconds(self) -> int:
+        return -(-(self.warm_s + self.per_piece * self.apart_s + self.wait_s) // 60) * 60
+
+    def weight(self) -> float:
+        """Samples of a piece."""
+        return self._seconds() * (self.racks + 1) * 10.0
+
+    def _scene(self, rng: np.random.Generator) -> Scene:
+        draws: Background = (
+            Noise(self.racks, RACK_SIGMA_W, rng)
+            if self.background == "gaussian"
+            else Serving(self.racks, rng)
+        )
+        return Scene(draws, self.racks, RACK_HZ, rng)
+
+    def work(self, setup: Setup, rng: np.random.Generator) -> Any:
+        """One stretch of steps: per step its size, our delay, the CUSUM's."""
+        rate = false_alarms_per_sample(setup, self.racks)
+        whitener, bounds = self._bounds(rate, rng)
+        scene = self._scene(rng)
+        onsets_s = self.warm_s + self.apart_s * np.arange(self.per_piece)
+        onsets_s = onsets_s + rng.integers(600, size=self.per_piece) / RACK_HZ
+        pick = np.repeat(rng.integers(len(bounds), size=-(-self.per_piece // 2)), 2)
+        signs = np.where(np.arange(self.per_piece) % 2 == 0, 1.0, -1.0)
+        racks = np.arange(self.racks)
+        truths = []
+        for k, (onset_s, sign) in enumerate(zip(onsets_s, signs, strict=True)):
+            each_w = sign * bounds[pick[k]].step_w / self.racks
+            start_s = np.full(self.racks, onset_s - _STEEP_S)
+            move = Move(racks, float(start_s[0]), _STEEP_S, each_w, _STEEP_S, start_s, True)
+            scene.injections.append(move)
+            truths.append(_truth(scene.site_id, onset_s, each_w * self.racks))
+        run = drive(scene, self._seconds(), setup.maker(scene.layout, setup.detect, truths))
+        z = whitened(run.node_w[0], whitener, RACK_HZ)
+        ours_s = [_seen_s(run, truth.onset_ns, self.wait_s) for truth in truths]
+        best_s = [
+            self._best_s(z * sign, onset_s, bounds[pick[k]])
+            for k, (onset_s, sign) in enumerate(zip(onsets_s, signs, strict=True))
+        ]
+        return list(zip([self.sizes[k] for k in pick], ours_s, best_s, strict=False))
+
+    def _best_s(self, z: Any, onset_s: float, bound: Bound) -> float | None:
+        """The CUSUM's delay; it has been running for two minutes when the step comes."""
+        first = round(onset_s * RACK_HZ)
+        before = 120 * RACK_HZ
+        span = z[first - before : first + self.wait_s * RACK_HZ]
+        after = cusum.statistic(span, bound.signature)[before:]
+        samples = int(cusum.alarm_after(after, bound.threshold))
+        return samples / RACK_HZ if samples else None
+
+    def _bounds(self, rate: float, rng: np.random.Generator) -> tuple[Whitener, list[Bound]]:
+        """Whitener of the POI and the CUSUM of each size, at ``rate`` false alarms a sample."""
+        if self.background == "gaussian":
+            meter_w = METER_NOISE_SHARE * grouping(self.racks).site_w
+            known = Whitener(np.ones(1), float(np.hypot(self.racks**0.5 * RACK_SIGMA_W, meter_w)))
+            return known, [
+                Bound(size * known.sigma_w, np.array([size]),
+                      cusum.gaussian_threshold(size, 1 / rate))
+                for size in self.sizes
+            ]
+        quiet = self._scene(rng)
+        for _ in quiet.blocks(round(self.calibration_h * 60) * 60, 60):
+            pass
+        poi_w = quiet.node_w[0]
+        whitener = burg(poi_w)
+        z = whitened(poi_w, whitener, RACK_HZ)
+        bounds = []
+        for size in self.sizes:
+            signature = size * whitener.signature
+            both = np.concatenate([cusum.statistic(z, signature), cusum.statistic(-z, signature)])
+            threshold = cusum.level(both, _BLOCK, rate)
+            bounds.append(Bound(size * whitener.sigma_w, signature, threshold))
+        return whitener, bounds
+
+    def rows(self, done: list[Any]) -> list[Row]:
+        """Mean delay over the CUSUM's, one row a size."""
+        rows = []
+        for size in self.sizes:
+            pairs = [(ours, best) for one in done for s, ours, best in one if s == size]
+            rows.append(self._row(size, pairs))
+        return rows
+
+    def _row(self, size: float, pairs: list[tuple[float | None, float | None]]) -> Row:
+        ours_s, best_s = (
+            [float(self.wait_s) if x is None else x for x in side]
+            for side in zip(*pairs, strict=True)
+        )
+        low, high = intervals.ratio(ours_s, best_s)
+        slow = sum(best is None for _ours, best in pairs)
+        late = f"; {slow} not seen by the CUSUM either" if slow else ""
+        return Row(
+            case=self.name,
+            what=f"delay of a {size:g} sigma step / known-shift CUSUM",
+            figure=float(np.mean(ours_s) / np.mean(best_s)),
+            trials=len(pairs),
+            low=low,
+            high=high,
+            goal=None if self.limit is None else Goal(self.limit),
+            note=f"mean {np.mean(ours_s):.2f} s, CUSUM {np.mean(best_s):.2f} s{late}",
+            counts=counts_of(
+                [ours is not None for ours, _ in pairs], [x for x, _ in pairs if x is not None], 0, 0.0
+            ),
+        )
+
+
+def false_alarms_per_sample(setup: Setup, racks: int) -> float:
+    """What the budget gives one watched node's step detector, per tick."""
+    watched = len(layout_of(racks, RACK_HZ).watched)
+    per_day = getattr(setup.detect, "false_alarms_per_day", 1.0)
+    share = getattr(setup.detect, "step_share", 0.4)
+    return per_day * share / watched / _DAY_SAMPLES
+
+
+def _truth(site_id: str, onset_s: float, depth_w: float) -> Truth:
+    onset_ns = T0_NS + round(float(onset_s) * NS_PER_S)
+    return Truth(
+        kind="ramp", site_id=site_id, node_id="poi", onset_ns=onset_ns, end_ns=onset_ns,
+        depth_w=depth_w,
+    )  # fmt: skip
+
+
+def _seen_s(run: Run, onset_ns: int, wait_s: int) -> float | None:
+    """Delay of the first event of the ramp family that opened after the onset, of its states."""
+    opened: dict[str, SiteEvent] = {}
+    for event in run.states:
+        if family(event.kind) == "ramp":
+            opened.setdefault(event.event_id, event)
+    late = [
+        (event.opened_ns - onset_ns) / NS_PER_S
+        for event in opened.values()
+        if 0 < event.opened_ns - onset_ns <= wait_s * NS_PER_S
+    ]
+    return min(late) if late else None
