@@ -24,7 +24,8 @@ __all__ = ["Delays"]
 _DAY_SAMPLES = 86_400 * RACK_HZ
 _BLOCK = 60 * RACK_HZ
 _STEEP_S = 0.01
-RACK_SIGMA_W = 500.0
+RACK_SIGMA_W = 4000.0
+"""Large, so that no floor in shares of the site has a say: a tenth of a rack."""
 
 
 class Bound(NamedTuple):
@@ -33,6 +34,20 @@ class Bound(NamedTuple):
     step_w: float
     signature: Any
     threshold: float
+
+
+class _Step(NamedTuple):
+    """One step of the POI, ``pick`` of the sizes."""
+
+    onset_s: float
+    step_w: float
+    pick: int
+
+    def move(self, racks: int) -> Move:
+        """What the scene adds: whole at the onset's sample."""
+        start_s = np.full(racks, self.onset_s - _STEEP_S)
+        each_w = self.step_w / racks
+        return Move(np.arange(racks), float(start_s[0]), _STEEP_S, each_w, _STEEP_S, start_s, True)
 
 
 class Delays(Case, frozen=True, tag="delays"):
@@ -79,33 +94,44 @@ class Delays(Case, frozen=True, tag="delays"):
         rate = false_alarms_per_sample(setup, self.racks)
         whitener, bounds = self._bounds(rate, rng)
         scene = self._scene(rng)
-        onsets_s = self.warm_s + self.apart_s * np.arange(self.per_piece)
-        onsets_s = onsets_s + rng.integers(600, size=self.per_piece) / RACK_HZ
-        pick = np.repeat(rng.integers(len(bounds), size=-(-self.per_piece // 2)), 2)
-        signs = np.where(np.arange(self.per_piece) % 2 == 0, 1.0, -1.0)
-        racks = np.arange(self.racks)
-        truths = []
-        for k, (onset_s, sign) in enumerate(zip(onsets_s, signs, strict=True)):
-            each_w = sign * bounds[pick[k]].step_w / self.racks
-            start_s = np.full(self.racks, onset_s - _STEEP_S)
-            move = Move(racks, float(start_s[0]), _STEEP_S, each_w, _STEEP_S, start_s, True)
-            scene.injections.append(move)
-            truths.append(_truth(scene.site_id, onset_s, each_w * self.racks))
+        steps = self._steps(bounds, rng)
+        scene.injections += [step.move(self.racks) for step in steps]
+        truths = [_truth(scene.site_id, step.onset_s, step.step_w) for step in steps]
         run = drive(scene, self._seconds(), setup.maker(scene.layout, setup.detect, truths))
-        z = whitened(run.node_w[0], whitener, RACK_HZ)
-        ours_s = [_seen_s(run, truth.onset_ns, self.wait_s) for truth in truths]
-        best_s = [
-            self._best_s(z * sign, onset_s, bounds[pick[k]])
-            for k, (onset_s, sign) in enumerate(zip(onsets_s, signs, strict=True))
+        z = self._innovations(run.node_w[0] - _added_w(steps, run.seconds), whitener)
+        return [
+            (
+                self.sizes[step.pick],
+                _seen_s(run, truth.onset_ns, self.wait_s),
+                self._best_s(z, step, bounds[step.pick]),
+            )
+            for step, truth in zip(steps, truths, strict=True)
         ]
-        return list(zip([self.sizes[k] for k in pick], ours_s, best_s, strict=False))
 
-    def _best_s(self, z: Any, onset_s: float, bound: Bound) -> float | None:
+    def _steps(self, bounds: list[Bound], rng: np.random.Generator) -> list[_Step]:
+        """Up and down in turn: each step is taken back by the next, sizes at random."""
+        pairs = rng.permutation(np.resize(np.arange(len(bounds)), -(-self.per_piece // 2)))
+        steps = []
+        for k in range(self.per_piece):
+            pick = int(pairs[k // 2])
+            onset_s = self.warm_s + self.apart_s * k + int(rng.integers(600)) / RACK_HZ
+            step_w = bounds[pick].step_w if k % 2 == 0 else -bounds[pick].step_w
+            steps.append(_Step(onset_s, step_w, pick))
+        return steps
+
+    def _innovations(self, power_w: Any, whitener: Whitener) -> Any:
+        """The POI without the steps, whitened: about its level where that is known."""
+        if self.background == "real":
+            return whitened(power_w, whitener, RACK_HZ)
+        return (power_w - grouping(self.racks).site_w) / whitener.sigma_w
+
+    def _best_s(self, z: Any, step: _Step, bound: Bound) -> float | None:
         """The CUSUM's delay; it has been running for two minutes when the step comes."""
-        first = round(onset_s * RACK_HZ)
-        before = 120 * RACK_HZ
-        span = z[first - before : first + self.wait_s * RACK_HZ]
-        after = cusum.statistic(span, bound.signature)[before:]
+        first, before = round(step.onset_s * RACK_HZ), 120 * RACK_HZ
+        span = z[first - before : first + self.wait_s * RACK_HZ] * np.sign(step.step_w)
+        signature = bound.signature
+        span[before:] += signature[np.minimum(np.arange(len(span) - before), len(signature) - 1)]
+        after = cusum.statistic(span, signature)[before:]
         samples = int(cusum.alarm_after(after, bound.threshold))
         return samples / RACK_HZ if samples else None
 
@@ -115,8 +141,9 @@ class Delays(Case, frozen=True, tag="delays"):
             meter_w = METER_NOISE_SHARE * grouping(self.racks).site_w
             known = Whitener(np.ones(1), float(np.hypot(self.racks**0.5 * RACK_SIGMA_W, meter_w)))
             return known, [
-                Bound(size * known.sigma_w, np.array([size]),
-                      cusum.gaussian_threshold(size, 1 / rate))
+                Bound(
+                    size * known.sigma_w, np.array([size]), cusum.gaussian_threshold(size, 1 / rate)
+                )
                 for size in self.sizes
             ]
         quiet = self._scene(rng)
@@ -159,7 +186,10 @@ class Delays(Case, frozen=True, tag="delays"):
             goal=None if self.limit is None else Goal(self.limit),
             note=f"mean {np.mean(ours_s):.2f} s, CUSUM {np.mean(best_s):.2f} s{late}",
             counts=counts_of(
-                [ours is not None for ours, _ in pairs], [x for x, _ in pairs if x is not None], 0, 0.0
+                [ours is not None for ours, _ in pairs],
+                [x for x, _ in pairs if x is not None],
+                0,
+                0.0,
             ),
         )
 
@@ -170,6 +200,14 @@ def false_alarms_per_sample(setup: Setup, racks: int) -> float:
     per_day = getattr(setup.detect, "false_alarms_per_day", 1.0)
     share = getattr(setup.detect, "step_share", 0.4)
     return per_day * share / watched / _DAY_SAMPLES
+
+
+def _added_w(steps: list[_Step], seconds: int) -> Any:
+    """What the steps add to the POI, tick by tick, W."""
+    added_w = np.zeros(seconds * RACK_HZ)
+    for step in steps:
+        added_w[round(step.onset_s * RACK_HZ) :] += step.step_w
+    return added_w
 
 
 def _truth(site_id: str, onset_s: float, depth_w: float) -> Truth:

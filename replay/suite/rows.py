@@ -69,8 +69,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def widened(self) -> Row:
-        """The same row judged by its own interval: red only where the limit is outside it."""
-        kind = self.goal.kind if self.goal else "at most"
+        """
+        The same row judged by its own interval: red only where the limit is outside it.
+
+        A row without an interval stays as it is.
+        """
+        if self.goal is None or self.low is None:
+            return self
+        kind = self.goal.kind
         return msgspec.structs.replace(self, judged="low" if kind == "at most" else "high")
 
     def as_json(self) -> dict[str, Any]:

@@ -22,6 +22,7 @@ __all__ = ["PartialSteps", "Steps"]
 
 _INSTANT_S = 0.01
 """How long one rack's step takes: it lies between two samples."""
+_WHAT = "steps found"
 _WAIT_S = 10.0
 """How long a yardstick may take over a step."""
 
@@ -132,46 +133,27 @@ class _Stepping(Case, frozen=True):
         delays_s = [x for one in done for x in one["delays_s"]]
         days = sum(one["site_days"] for one in done)
         wrong = sum(one["false_alarms"] for one in done)
-        by_node = {
-            node: [f for f, n in zip(found, nodes, strict=True) if n == node]
-            for node in sorted(set(nodes))
-        }
-        note = ", ".join(f"{node} {sum(f)}/{len(f)}" for node, f in by_node.items())
-        ours = counts_of(found, delays_s, wrong, days)
-        rows = [
-            share_row(
-                self.name,
-                "steps found",
-                (ours.hits, len(found)),
-                self.least,
-                note=note,
-                counts=ours,
-            )
-        ]
+        at = {n: [f for f, m in zip(found, nodes, strict=True) if m == n] for n in set(nodes)}
+        note = ", ".join(f"{node} {sum(f)}/{len(f)}" for node, f in sorted(at.items()))
+        counts = counts_of(found, delays_s, wrong, days)
+        right = (counts.hits, len(found))
+        ours = share_row(self.name, _WHAT, right, self.least, note=note, counts=counts)
+        return [ours, self._yardstick(done, ours, _mean(delays_s))]
+
+    def _yardstick(self, done: list[Any], ours: Row, ours_s: float) -> Row:
+        """The dP/dt alarm on the same minutes, and in what it is beaten."""
         late = [x for one in done for x in one["dP/dt"]]
         seen = [x for x in late if x is not None]
         extra = max(sum(one["dP/dt alarms"] for one in done) - len(seen), 0)
-        theirs = counts_of([x is not None for x in late], seen, extra, days)
-        said = [
-            f"{name} {'beaten' if better else 'not beaten'}"
-            for name, better in (
-                ("share", ours.hits > theirs.hits),
-                ("delay", _mean(delays_s) < _mean(seen)),
-                ("false alarms", wrong < extra),
-            )
-        ]
-        rows.append(
-            share_row(
-                self.name,
-                "steps found",
-                (len(seen), len(late)),
-                None,
-                detector="dP/dt",
-                note=", ".join(said),
-                counts=theirs,
-            )
-        )
-        return rows
+        theirs = counts_of([x is not None for x in late], seen, extra, ours.counts.site_days)
+        beaten = {
+            "share": ours.counts.hits > theirs.hits,
+            "delay": ours_s < _mean(seen),
+            "false alarms": ours.counts.false_alarms < extra,
+        }
+        note = ", ".join(f"{x} {'beaten' if y else 'not beaten'}" for x, y in beaten.items())
+        right = (len(seen), len(late))
+        return share_row(self.name, _WHAT, right, None, detector="dP/dt", note=note, counts=theirs)
 
 
 def _mean(values: list[float]) -> float:

@@ -16,10 +16,17 @@ import msgspec
 from pipeline.detect import DetectSettings
 from replay.errors import PlanError
 from replay.suite.case import Case, Setup
+from replay.suite.delays import Delays
 from replay.suite.drive import Maker, lockstep
+from replay.suite.estimates import Frequency
+from replay.suite.field import Field
+from replay.suite.jobs import Jobs
 from replay.suite.quiet import Quiet
 from replay.suite.rows import Row
+from replay.suite.sinusoids import Detection, Sequential
 from replay.suite.steps import PartialSteps, Steps
+
+Family = Quiet | Steps | PartialSteps | Delays | Detection | Sequential | Frequency | Jobs | Field
 
 __all__ = ["FOLDER", "Suite", "find_suite", "load_suite", "run_suite"]
 
@@ -33,7 +40,7 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     about: str = ""
     widened: bool = False
     detect: DetectSettings = DetectSettings()
-    case: tuple[Quiet | Steps | PartialSteps, ...]
+    case: tuple[Family, ...]
 
     def only(self, pattern: str | None) -> Suite:
         """The cases whose name matches a pattern, or holds it."""

@@ -15,6 +15,7 @@ DPDT_SHARE = 0.008
 REST_S = 10
 """Alarms closer than this are one."""
 _RMS_S, _MEDIAN_S, _TIMES = 15, 120, 3.0
+_FIRST_S = 30
 _SWING_S = 6
 
 
@@ -33,16 +34,19 @@ def rms(power_w: Any, rate_hz: int = RACK_HZ) -> Any:
     Instants (s) at which the RMS over 15 s is 3 times its own running median over 120 s.
 
     Of the power less its mean over 6 s, so that what is slower does not count; once a second,
-    like the PNNL Archive Walker's ring-down detector with its defaults.
+    like the PNNL Archive Walker's ring-down detector with its defaults. Before 120 s the median is
+    over what there is, from 30 s on.
     """
     swing_w = power_w - _moving(power_w, _SWING_S * rate_hz)
     energy_w2 = _moving(swing_w**2, _RMS_S * rate_hz)
     level_w = np.sqrt(np.maximum(energy_w2[rate_hz - 1 :: rate_hz], 0))
-    if len(level_w) <= _MEDIAN_S:
-        return np.zeros(0)
-    past = np.lib.stride_tricks.sliding_window_view(level_w, _MEDIAN_S)
-    usual_w = np.median(past[:-1], axis=1)
-    high = np.flatnonzero(level_w[_MEDIAN_S:] >= _TIMES * usual_w) + _MEDIAN_S + 1
+    usual_w = np.full(len(level_w), np.inf)
+    for k in range(_FIRST_S, min(_MEDIAN_S, len(level_w))):
+        usual_w[k] = np.median(level_w[_RMS_S - 1 : k])
+    if len(level_w) > _MEDIAN_S:
+        past_w = np.lib.stride_tricks.sliding_window_view(level_w, _MEDIAN_S)
+        usual_w[_MEDIAN_S:] = np.median(past_w[:-1], axis=1)
+    high = np.flatnonzero(level_w >= _TIMES * usual_w) + 1
     return _alarms(high, 1)
 
 
