@@ -9,8 +9,8 @@ import numpy as np
 
 __all__ = ["alarm_after", "gaussian_run_length", "gaussian_threshold", "level", "statistic"]
 
-_NODES = 240
-_STEPS = 50
+_NODES = 120
+_STEPS = 40
 _EULER = 0.5772156649015329
 
 
