@@ -9,11 +9,15 @@ One line each (the maths and the measured figures: ``docs/operators.md``):
 `segments.to_namespace`             that plan, in an array's library and on its device
 `segments.segment_sums`             node power = sum of its channels, float64, fixed order
 `ramps.start`, `ramps.differences`  ``x[t] - x[t - lag]`` for several lags, masked
-`ramps.start_sustained`             state before the first difference
-`ramps.sustained`                   what of a difference has lasted some samples
-`noise.start`, `noise.noise_scale`  median of the last minute's one-second peaks
+`noise.start`, `noise.remember`     the last minute's one-second peaks
+`noise.noise_scale`                 their median
+`whitening.autocovariance`          sums of products by lag, for the next
+`whitening.levinson`                an autoregression of each channel (Yule-Walker)
+`whitening.innovations`             what each sample adds to what the autoregression foretold
+`steps.box_sums`                    sums over 16 windows that end at each sample
+`steps.likelihood_ratio`            largest mean shift over 16 windows, over its threshold
+`extremes.level`                    threshold for a rate of false alarms, from block maxima
 `trigger.two_threshold`             statistic -> active, with hysteresis
-`trigger.ramp_ratio`                largest ``+-diff / threshold`` over the lags, and which lag
 `synchrony.moved`                   depth and count of the channels that stepped, up and down
 `synchrony.synchrony`               share of the moved power that stepped the same way
 `seconds.second_stats`              mean, min, max, count of each grid second
@@ -34,6 +38,7 @@ One line each (the maths and the measured figures: ``docs/operators.md``):
 
 from . import (
     diversity,
+    extremes,
     forecast,
     magnitude,
     noise,
@@ -41,13 +46,16 @@ from . import (
     ramps,
     seconds,
     segments,
+    steps,
     synchrony,
     tones,
     trigger,
+    whitening,
 )
 
 __all__ = [
     "diversity",
+    "extremes",
     "forecast",
     "magnitude",
     "noise",
@@ -55,7 +63,9 @@ __all__ = [
     "ramps",
     "seconds",
     "segments",
+    "steps",
     "synchrony",
     "tones",
     "trigger",
+    "whitening",
 ]

@@ -6,17 +6,17 @@ from array_api_compat import array_namespace, device
 
 from . import _check
 
-__all__ = ["RampState", "differences", "start", "start_sustained", "sustained"]
+__all__ = ["RampState", "differences", "start"]
 
 
 class RampState(NamedTuple):
     """What `differences` must remember between frames."""
 
     tail_w: Any
-    """The last ``max(lags)`` samples; (channel, max lag), W."""
+    """The last samples, ``max(lags)`` of them or more; (channel, tail), W."""
 
     tail_valid: Any
-    """Whether each was measured; (channel, max lag), bool."""
+    """Whether each was measured; (channel, tail), bool."""
 
 
 def _lags(lags: tuple[int, ...]) -> None:
@@ -25,12 +25,12 @@ def _lags(lags: tuple[int, ...]) -> None:
         raise ValueError(msg)
 
 
-def start(x_w: Any, *, lags: tuple[int, ...]) -> RampState:
+def start(x_w: Any, *, tail: int) -> RampState:
     """Return the state before the first sample (or after a reset): nothing known."""
     _check.frame(x_w, name="x_w")
-    _lags(lags)
+    _check.positive(tail, name="tail")
     xp = array_namespace(x_w)
-    shape = (x_w.shape[0], max(lags))
+    shape = (x_w.shape[0], tail)
     return RampState(
         xp.zeros(shape, dtype=x_w.dtype, device=device(x_w)),
         xp.zeros(shape, dtype=xp.bool, device=device(x_w)),
@@ -52,7 +52,7 @@ def differences(
     state : RampState
         From `start` or from the previous call.
     lags : tuple of int
-        In samples, the same in every call.
+        In samples, the same in every call; none longer than the state's tail.
 
     Returns
     -------
@@ -72,8 +72,10 @@ def differences(
     _check.match(valid, x_w.shape, name="valid")
     _lags(lags)
     xp = array_namespace(x_w)
-    depth, n_time = max(lags), x_w.shape[-1]
-    _check.match(state.tail_w, (x_w.shape[0], depth), name="state.tail_w")
+    depth, n_time = state.tail_w.shape[-1], x_w.shape[-1]
+    if max(lags) > depth:
+        msg = f"lags reach back {max(lags)} samples; the state holds {depth}"
+        raise ValueError(msg)
     joined = xp.concat([state.tail_w, x_w], axis=-1)
     known = xp.concat([state.tail_valid, valid], axis=-1)
     diff, ok = [], []
@@ -83,51 +85,3 @@ def differences(
         diff.append(xp.where(both, moved, xp.zeros_like(moved)))
         ok.append(both)
     return xp.stack(diff), xp.stack(ok), RampState(joined[:, n_time:], known[:, n_time:])
-
-
-def start_sustained(diff_w: Any, *, ticks: int) -> Any:
-    """Return the state before the first sample: nothing moved; (channel, ticks - 1), W."""
-    _check.frame(diff_w, name="diff_w")
-    _check.positive(ticks, name="ticks")
-    xp = array_namespace(diff_w)
-    return xp.zeros((diff_w.shape[0], ticks - 1), dtype=diff_w.dtype, device=device(diff_w))
-
-
-def sustained(diff_w: Any, state: Any, *, ticks: int) -> tuple[Any, Any, Any]:
-    """
-    What of each difference has lasted for ``ticks`` samples, upwards and downwards.
-
-    Parameters
-    ----------
-    diff_w : array, shape (channel, time)
-        One lag of `differences` a row; zero where not ok. In W.
-    state : array, shape (channel, ticks - 1)
-        From `start_sustained` or from the previous call.
-    ticks : int
-        Samples, the same in every call; 1 lasts at once.
-
-    Returns
-    -------
-    up_w : array, shape (channel, time)
-        Least of the last ``ticks`` differences, at least zero, in W.
-    down_w : array, shape (channel, time)
-        Greatest of them, at most zero, in W.
-    state : array
-        Pass it to the next call.
-
-    Notes
-    -----
-    A spike or dip shorter than ``ticks`` samples is in no lag's difference for that long, so it
-    gives nothing, neither its edge nor its way back. Costs ``ticks - 1`` samples of delay.
-    """
-    _check.frame(diff_w, name="diff_w")
-    _check.match(state, (diff_w.shape[0], ticks - 1), name="state")
-    xp = array_namespace(diff_w)
-    joined = xp.concat([state, diff_w], axis=-1)
-    n_time = diff_w.shape[-1]
-    zero = xp.zeros_like(diff_w)
-    up_w, down_w = xp.maximum(diff_w, zero), xp.minimum(diff_w, zero)
-    for back in range(ticks - 1):
-        older_w = joined[:, back : back + n_time]
-        up_w, down_w = xp.minimum(up_w, older_w), xp.maximum(down_w, older_w)
-    return xp.maximum(up_w, zero), xp.minimum(down_w, zero), joined[:, n_time:]

@@ -6,7 +6,7 @@ from array_api_compat import array_namespace, device
 
 from . import _check
 
-__all__ = ["ramp_ratio", "two_threshold"]
+__all__ = ["two_threshold"]
 
 
 def two_threshold(
@@ -56,38 +56,3 @@ def two_threshold(
         step *= 2
     active = xp.where(known, value, state[:, None])
     return active, active[:, n_time - 1]
-
-
-def ramp_ratio(diff_w: Any, ok: Any, threshold_w: Any) -> tuple[Any, Any, Any, Any]:
-    """
-    Largest difference over its threshold, over all lags, upwards and downwards.
-
-    Parameters
-    ----------
-    diff_w, ok : arrays, shape (lag, channel, time)
-        From `ramps.differences`, in W.
-    threshold_w : array, shape (lag, channel) or (lag, channel, time)
-        What counts as a ramp at each lag, in W, above zero.
-
-    Returns
-    -------
-    up, down : arrays, shape (channel, time)
-        ``max over lags of +-diff / threshold``, at least zero; zero where nothing is ok.
-    up_lag, down_lag : arrays of int64, shape (channel, time)
-        Index of the lag that gave it; the first (shortest) on ties.
-    """
-    _check.frame(diff_w, name="diff_w", axes=("lag", "channel", "time"))
-    _check.match(ok, diff_w.shape, name="ok")
-    xp = array_namespace(diff_w)
-    if threshold_w.ndim == 2:
-        threshold_w = threshold_w[:, :, None]
-    ratio = xp.where(ok, diff_w / threshold_w, xp.zeros_like(diff_w))
-    none = xp.zeros(tuple(diff_w.shape[1:]), dtype=diff_w.dtype, device=device(diff_w))
-    first = xp.zeros(tuple(none.shape), dtype=xp.int64, device=device(diff_w))
-    up, down, up_lag, down_lag = none, none, first, first
-    for lag in range(diff_w.shape[0]):
-        here = xp.full_like(first, lag)
-        risen, fallen = ratio[lag, ...] > up, -ratio[lag, ...] > down
-        up, up_lag = xp.where(risen, ratio[lag, ...], up), xp.where(risen, here, up_lag)
-        down, down_lag = xp.where(fallen, -ratio[lag, ...], down), xp.where(fallen, here, down_lag)
-    return up, down, up_lag, down_lag

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from pipeline.commit_files import Idle
 from pipeline.decode import Cause
 from pipeline.layout import SiteLayout
+from schemas.units import NS_PER_S
 
 __all__ = [
     "HELD",
@@ -90,7 +92,7 @@ class AlignState:
 
 class Block(NamedTuple):
     """
-    Whole ticks of one site within one grid second, every level closed.
+    Whole ticks of one site, every level closed: part of a grid second, or some whole ones.
 
     ``power_w[level]`` and ``valid[level]`` are (channel, time), finite float64 and bool;
     ``resets[level]`` (channel,) bool marks channels whose gap grew too long in the first tick.
@@ -102,6 +104,28 @@ class Block(NamedTuple):
     valid: dict[str, Any]
     resets: dict[str, Any]
     restart: bool
+
+    def cut(self, layout: SiteLayout, every_s: int) -> Iterator[Block]:
+        """Pieces that end with every so many grid seconds; a piece of one is itself."""
+        per_s = layout.ticks_per_s
+        if self.ticks <= per_s:
+            yield self
+            return
+        first_s, done = self.t0_ns // NS_PER_S, 0
+        whole = self.ticks // per_s
+        while done < whole:
+            take = min(every_s - (first_s + done) % every_s, whole - done)
+            power_w, valid = (
+                {
+                    g.level: of[g.level][:, done * g.rate : (done + take) * g.rate]
+                    for g in layout.grids
+                }
+                for of in (self.power_w, self.valid)
+            )
+            t0_ns = self.t0_ns + done * NS_PER_S
+            resets = {} if done else self.resets
+            yield Block(t0_ns, take * per_s, power_w, valid, resets, self.restart and not done)
+            done += take
 
 
 def start(layout: SiteLayout) -> AlignState:

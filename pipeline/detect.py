@@ -10,18 +10,14 @@ __all__ = ["DetectSettings"]
 class DetectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Thresholds and windows of the detectors; shares are of the site's reference power."""
 
-    lags_s: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-    """Spans over which power is compared."""
-    ramp_factor: float = 4.5
-    """A ramp opens at this many noise scales (median of the quiet seconds' largest change)."""
-    ramp_floor_share: float = 0.02
-    """And at no less than this share, on PDUs and the substation."""
+    false_alarms_per_day: float = 1.0
+    """Budget of the whole site, for all detectors together: every threshold follows from it."""
+    step_share: float = 0.4
+    """Share of the budget that steps and ramps of PDUs and the substation may spend."""
+    ramp_floor_share: float = 0.001
+    """A change smaller than this share of the site's power opens nothing."""
     rack_floor_share: float = 0.04
     """The same for a single rack, where racks are watched (sites of at most 64 channels)."""
-    ramp_hold_s: float = 0.4
-    """A change must last this long: shorter spikes and dips open nothing."""
-    ramp_off: float = 0.5
-    """A trigger goes off below this share of the threshold that switched it on."""
     ramp_close_s: float = 10.0
     """Calm seconds after which a ramp closes."""
     moved_factor: float = 1.5

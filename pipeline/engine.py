@@ -7,7 +7,6 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from operators import diversity, noise, seconds
 from pipeline.align_state import Block
@@ -18,15 +17,14 @@ from pipeline.layout import SiteLayout
 from pipeline.oscillation_events import OscillationEvents
 from pipeline.outlook import Outlook
 from pipeline.ramp_events import RampEvents
-from pipeline.second_stage import Second, Windows, site_state
+from pipeline.ramp_state import RampView
+from pipeline.second_stage import Bands, Second, Windows, second_stats, site_state
 from pipeline.spectra import Spectra
+from pipeline.step_state import BLOCK_S
 from schemas.events import Quality, SiteEvent
 from schemas.units import NS_PER_S
 
 __all__ = ["Engine"]
-
-BUSY_S = 60
-"""A node active for longer than this teaches again: no event lasts for ever."""
 
 
 class Engine:
@@ -34,28 +32,40 @@ class Engine:
     The detectors of one site in a fixed order.
 
     ``step(state, block) -> (state, outcome)``: the same blocks give the same answer, however
-    the stream was cut, since blocks never cross a grid second and operators do not mind.
+    the stream was cut. A block is part of a grid second, or some whole grid seconds at once.
+
+    Parameters
+    ----------
+    layout, detect, device : SiteLayout, DetectSettings, ArrayDevice
+        The site, the settings, where arrays live.
+    report : bool
+        False: events only; no windows, states and forecasts are made.
     """
 
-    def __init__(self, layout: SiteLayout, detect: DetectSettings, device: ArrayDevice) -> None:
-        self.layout, self.detect, self.device = layout, detect, device
+    def __init__(
+        self,
+        layout: SiteLayout,
+        detect: DetectSettings,
+        device: ArrayDevice,
+        *,
+        report: bool = True,
+    ) -> None:
+        self.layout, self.detect, self.device, self._report = layout, detect, device, report
         self._ingest = Ingest(layout, detect, device)
         self._spectra = Spectra(layout, detect, device)
-        self._ramps = RampEvents(layout, detect, self._ingest.lags)
+        self._ramps = RampEvents(layout, detect)
         self._tones = OscillationEvents(layout, detect, self._spectra.feeds)
         self._windows = Windows(layout)
         self._outlook = Outlook(layout, detect)
-        racks = np.array([layout.nodes[row].level == "rack" for row in layout.watched])
-        self._floor_share = np.where(racks, detect.rack_floor_share, detect.ramp_floor_share)
 
     def start(self) -> EngineState:
         """The state before the first frame: nothing known, everything warming."""
         layout, up = self.layout, self.device.upload
+        leaves = up(np.zeros((len(layout.leaves), 1)))
         return EngineState(
             **self._ingest.start(),
-            diversity=diversity.start(
-                up(np.zeros((len(layout.leaves), 1))), window=self.detect.diversity_window_s
-            ),
+            noise=noise.start(leaves),
+            diversity=diversity.start(leaves, window=self.detect.diversity_window_s),
             spectra=self._spectra.start(),
             pending=[],
             reference_w=layout.nodes[layout.top].rating_w or 0.0,
@@ -69,21 +79,21 @@ class Engine:
 
     def step(self, state: EngineState, block: Block) -> tuple[EngineState, Outcome]:
         """Work off one block; the given state is not changed."""
-        events: list[SiteEvent] = []
+        outcome = Outcome([], [], [], [])
         if block.restart:
-            events = self.finish(state, "gap")[1].events
+            outcome.events.extend(self.finish(state, "gap")[1].events)
             state = self.start()
         new = dataclasses.replace(
             state,
             ramp_track=copy.deepcopy(state.ramp_track),
+            tone_track=copy.deepcopy(state.tone_track),
+            windows=copy.copy(state.windows),
+            outlook=copy.deepcopy(state.outlook) if self._report else state.outlook,
+            steps=copy.copy(state.steps),
             pending=list(state.pending),
-            end_ns=int(self.layout.tick_ends_ns(block.t0_ns, block.ticks)[-1]),
         )
-        view = self._ingest.step(new, block)
-        events += self._ramps.step(new.ramp_track, view, self._tones.open_now(new.tone_track))
-        outcome = Outcome(events, [], [], [])
-        if new.end_ns % NS_PER_S == 0:
-            outcome = self._second(new, outcome)
+        for piece in block.cut(self.layout, BLOCK_S):
+            self._piece(new, piece, outcome)
         return new, outcome
 
     def finish(self, state: EngineState, quality: Quality) -> tuple[EngineState, Outcome]:
@@ -105,87 +115,119 @@ class Engine:
         """The same state with its arrays on the device."""
         return moved(state, self.device.upload)
 
-    def _second(self, state: EngineState, outcome: Outcome) -> Outcome:
-        for name in ("tone_track", "windows", "outlook"):
-            setattr(state, name, copy.deepcopy(getattr(state, name)))
+    # ---- ticks
+
+    def _piece(self, state: EngineState, piece: Block, outcome: Outcome) -> None:
+        """Take one piece; whole seconds at once only while nothing moves."""
+        if piece.ticks <= self.layout.ticks_per_s:
+            self._ticks(state, self._ingest.step(state, piece), outcome)
+            return
+        quiet = self._ingest.steps.quiet
+        if quiet(state.steps) and not state.ramp_track.open:
+            trial = dataclasses.replace(
+                state, steps=copy.copy(state.steps), pending=list(state.pending)
+            )
+            view = self._ingest.step(trial, piece)
+            if quiet(trial.steps):
+                vars(state).update(vars(trial))
+                self._ticks(state, view, outcome)
+                return
+        for second in piece.cut(self.layout, 1):
+            self._ticks(state, self._ingest.step(state, second), outcome)
+
+    def _ticks(self, state: EngineState, view: RampView, outcome: Outcome) -> None:
+        state.end_ns = int(view.tick_end_ns[-1])
+        open_now = self._tones.open_now(state.tone_track)
+        outcome.events.extend(self._ramps.step(state.ramp_track, view, open_now))
+        if state.end_ns % NS_PER_S == 0:
+            self._seconds(state, outcome)
+
+    # ---- seconds
+
+    def _seconds(self, state: EngineState, outcome: Outcome) -> None:
+        """Close the whole grid seconds that are pending, one after the other."""
         parts = {k: np.concatenate([p[k] for p in state.pending], axis=1) for k in state.pending[0]}
         state.pending = []
-        second = self._stats(state, parts)
-        self._thresholds(state, parts)
-        looks, bands = self._spectra.step(state, parts)
-        events = outcome.events + self._tones.step(
-            state.tone_track, looks, state.reference_w, state.end_ns
-        )
-        for event in events[len(outcome.events) :]:
+        per_s, last_ns = self.layout.ticks_per_s, state.end_ns
+        whole = parts["node_w"].shape[1] // per_s
+        leaf_means_w = self._learn(state, parts, whole)
+        for k in range(whole):
+            end_ns = last_ns - (whole - 1 - k) * NS_PER_S
+            here = self._part(parts, k, whole)
+            if self.layout.nodes[self.layout.top].rating_w is None:
+                total_w = _total(np.abs(leaf_means_w[:, k]))
+                state.reference_w = max(state.reference_w, total_w)
+            ahead = (whole - 1 - k) * per_s
+            self._ingest.steps.second(state.steps, end_ns, ahead, state.reference_w)
+            bands, events = self._tones_of(state, here, end_ns)
+            newest = {(event.event_id, event.updated_ns): event for event in events}
+            outcome.events.extend(newest.values())
+            if self._report:
+                self._tell(state, here, end_ns, bands, outcome)
+
+    def _part(self, parts: dict[str, Any], k: int, whole: int) -> dict[str, Any]:
+        """The k-th of some whole seconds; what was reset, was so before the first."""
+        if whole == 1:
+            return parts
+        cut = {n: v.shape[1] // whole for n, v in parts.items() if n != "kept"}
+        here = {n: parts[n][:, k * length : (k + 1) * length] for n, length in cut.items()}
+        kept = parts["kept"]
+        return {**here, "kept": kept if k == 0 else kept | True}
+
+    def _learn(self, state: EngineState, parts: dict[str, Any], whole: int) -> Any:
+        """What a leaf usually moves within a second; returns the leaves' means, (leaf, second)."""
+        detect, up = self.detect, self.device.upload
+        grid = self.layout.leaf_grid
+        x = parts[f"x:{grid.level}"]
+        means_w, _ = seconds.frame_means(x, np.ones_like(x, bool), samples_per_frame=grid.rate)
+        moved_w = parts["leaf_second_w"]
+        peak_w = moved_w.reshape(moved_w.shape[0], whole, -1).max(axis=2)
+        state.noise = noise.remember(up(peak_w), up(peak_w >= 0), state.noise)
+        warm = self.device.download(state.noise.warm_s) >= detect.warm_s
+        state.warming = int(np.count_nonzero(~warm))
+        if state.end_ns // NS_PER_S % BLOCK_S == 0:
+            scale_w = np.where(warm, self.device.download(noise.noise_scale(state.noise)), np.inf)
+            floor_w = np.abs(means_w[:, -1]) * detect.moved_floor_share + 1e-9
+            state.moved_threshold_w = up(np.maximum(detect.moved_factor * scale_w, floor_w))
+        return means_w
+
+    def _tones_of(
+        self, state: EngineState, part: dict[str, Any], end_ns: int
+    ) -> tuple[Bands | None, list[SiteEvent]]:
+        looks, bands = self._spectra.step(state, part)
+        events = self._tones.step(state.tone_track, looks, state.reference_w, end_ns)
+        for event in list(events):
             swing_w = event.amplitude_w or 0.0
             if event.state in ("open", "update"):
-                events += self._ramps.absorb(
-                    state.ramp_track, event.event_id, swing_w, state.end_ns
-                )
-        windows = self._windows.step(state.windows, second)
+                events += self._ramps.absorb(state.ramp_track, event.event_id, swing_w, end_ns)
+        if state.tone_track.open:
+            self._ingest.steps.disturb(state.steps)
+        return bands, events
+
+    def _tell(
+        self,
+        state: EngineState,
+        part: dict[str, Any],
+        end_ns: int,
+        bands: Bands | None,
+        outcome: Outcome,
+    ) -> None:
+        """Windows, state and forecasts of one second."""
+        second = second_stats(self.layout, part, end_ns)
+        outcome.windows.extend(self._windows.step(state.windows, second))
         top = self.layout.top
         share = float(second.share[top])
         factor = self._coincidence(state, second)
         extra = {
             "reference_w": state.reference_w,
-            "synchrony": float(parts["synchrony"][top].max()) or None,
+            "synchrony": float(part["synchrony"][top].max()) or None,
             "coincidence_factor": factor,
             "diversity_factor": 1 / factor if factor else None,
             "warming": state.warming,
         }
-        row = site_state(self.layout, state.windows, second, bands, extra)
-        forecasts = self._outlook.step(
-            state.outlook, float(second.mean_w[top]), share, state.end_ns
-        )
-        newest = {(event.event_id, event.updated_ns): event for event in events}
-        return Outcome(list(newest.values()), windows, [row], forecasts)
-
-    def _stats(self, state: EngineState, parts: dict[str, Any]) -> Second:
-        """Mean, least and greatest of every node: own channel at full rate, sums at tick rate."""
-        node_w, share = parts["node_w"], parts["share"]
-        known = share > 0
-        stats = seconds.second_stats(node_w, known, samples_per_second=node_w.shape[1])
-        mean_w, min_w, max_w = (np.array(s[:, 0]) for s in stats[:3])
-        valid = _mean(share)
-        for grid in self.layout.grids:
-            x, v = parts[f"x:{grid.level}"], parts[f"v:{grid.level}"]
-            own = seconds.second_stats(x, v, samples_per_second=grid.rate)
-            rows, here = self.layout.own_meters[grid.level]
-            mean_w[rows], min_w[rows], max_w[rows] = (s[here, 0] for s in own[:3])
-            valid[rows] = own[3][here, 0] / grid.rate
-        rise_w = np.maximum(parts["second_w"].max(axis=1), 0.0)
-        fall_w = np.maximum((-parts["second_w"]).max(axis=1), 0.0)
-        return Second(state.end_ns, mean_w, min_w, max_w, rise_w, fall_w, valid)
-
-    def _thresholds(self, state: EngineState, parts: dict[str, Any]) -> None:
-        """Next second's thresholds from the noise learned so far and the site's size."""
-        layout, detect = self.layout, self.detect
-        leaf_w, rate = parts[f"x:{layout.leaf_grid.level}"], layout.leaf_grid.rate
-        stats = seconds.second_stats(leaf_w, np.ones_like(leaf_w, bool), samples_per_second=rate)
-        if layout.nodes[layout.top].rating_w is None:
-            state.reference_w = max(state.reference_w, _total(np.abs(stats[0][:, 0])))
-        xp = array_namespace(state.peak_w)
-        lags, watched = len(self._ingest.lags), len(layout.watched)
-        state.busy_s = xp.where(state.busy, state.busy_s + 1, xp.zeros_like(state.busy_s))
-        teaches = ~state.busy | (state.busy_s > BUSY_S)
-        teaches = teaches & (not state.tone_track.open)
-        quiet = xp.reshape(xp.broadcast_to(teaches[None, :], (lags, watched)), (-1, 1))
-        leaf_keep = xp.ones((len(layout.leaves), 1), dtype=xp.bool)
-        keep = xp.concat([quiet, leaf_keep], axis=0) & (state.peak_w >= 0)
-        scale_w, state.noise = noise.noise_scale(state.peak_w, keep, state.noise)
-        scale_w = xp.where(state.noise.warm_s >= detect.warm_s, scale_w[:, 0], xp.inf)
-        nodes_w = xp.reshape(scale_w[: lags * watched], (lags, watched))
-        floor_w = np.maximum(self._floor_share * state.reference_w, 1e-9)
-        floor_w = self.device.upload(floor_w)[None, :]
-        state.threshold_w = xp.maximum(detect.ramp_factor * nodes_w, floor_w)
-        mean_w = np.abs(stats[0][:, 0]) * detect.moved_floor_share
-        moved_w = xp.maximum(
-            detect.moved_factor * scale_w[lags * watched :], self.device.upload(mean_w + 1e-9)
-        )
-        state.moved_threshold_w = moved_w
-        warm = self.device.download(state.noise.warm_s)[lags * watched :] >= detect.warm_s
-        state.warming = int(np.count_nonzero(~warm))
-        state.peak_w, state.busy = xp.zeros_like(state.peak_w) - 1.0, state.busy & False
+        outcome.states.append(site_state(self.layout, state.windows, second, bands, extra))
+        mean_w = float(second.mean_w[top])
+        outcome.forecasts.extend(self._outlook.step(state.outlook, mean_w, share, end_ns))
 
     def _coincidence(self, state: EngineState, second: Second) -> float:
         leaves = self.layout.leaves
@@ -194,13 +236,6 @@ class Engine:
         v = self.device.upload(second.share[rows][:, None] > 0)
         factor, state.diversity = diversity.coincidence_factor(x, v, state.diversity)
         return float(self.device.download(factor)[0, 0])
-
-
-def _mean(values: Any) -> Any:
-    total = np.zeros(values.shape[0])
-    for k in range(values.shape[1]):
-        total = total + values[:, k]
-    return total / values.shape[1]
 
 
 def _total(values: Any) -> float:

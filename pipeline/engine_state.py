@@ -10,6 +10,7 @@ from pipeline.oscillation_state import OscillationTrack
 from pipeline.outlook import OutlookState
 from pipeline.ramp_state import RampTrack
 from pipeline.second_stage import WindowState
+from pipeline.step_state import StepTrack
 from schemas.events import Forecast, SiteEvent, SiteState
 
 __all__ = ["ArrayDevice", "EngineState", "Outcome", "moved"]
@@ -39,15 +40,9 @@ class EngineState:
     """One site's memory; arrays live on the device, the rest on the host."""
 
     ramp: ramps.RampState
-    sustained: Any
     noise: noise.NoiseState
-    up: Any
-    down: Any
-    threshold_w: Any
     moved_threshold_w: Any
-    peak_w: Any
-    busy: Any
-    busy_s: Any
+    steps: StepTrack
     diversity: diversity.DiversityState
     spectra: dict[str, oscillations.OscillationState]
     pending: list[dict[str, Any]]
@@ -60,10 +55,7 @@ class EngineState:
     outlook: OutlookState
 
 
-_ON_DEVICE = (
-    "ramp", "sustained", "noise", "up", "down", "threshold_w", "moved_threshold_w", "peak_w",
-    "busy", "busy_s", "diversity",
-)  # fmt: skip
+_ON_DEVICE = ("ramp", "noise", "moved_threshold_w", "diversity")
 
 
 def moved(state: EngineState, move: Any) -> EngineState:

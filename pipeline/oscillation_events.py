@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.detect import DetectSettings
 from pipeline.layout import SiteLayout
 from pipeline.oscillation_state import Feed, Look, OpenTone, OscillationTrack
-from pipeline.ramp_events import peak_share
+from pipeline.ramp_record import peak_share
 from pipeline.ramp_state import OpenOscillation
 from schemas.events import Contributor, Quality, SiteEvent, event_id
 from schemas.units import NS_PER_S

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["OpenOscillation", "OpenRamp", "RampTrack", "RampView"]
+from pipeline.step_stage import Triggers
+
+__all__ = ["Moved", "OpenOscillation", "OpenRamp", "RampTrack", "RampView"]
 
 
 class OpenOscillation(NamedTuple):
@@ -15,33 +18,38 @@ class OpenOscillation(NamedTuple):
     amplitude_w: float
 
 
+class Moved(NamedTuple):
+    """How far everything moved between two stretches of ticks, on the host."""
+
+    node_w: Any
+    """(node,): masked changes of the channels, added up the tree."""
+    leaf_w: Any
+    """(leaf,)"""
+    leaf_before_w: Any
+    """(leaf,)"""
+    leaf_way_w: Any
+    """(leaf, time): tick means from the first stretch to the end of the last."""
+
+
 class RampView(NamedTuple):
     """One block's ramp statistics on the host. Direction 0 is up, 1 is down."""
 
     tick_end_ns: Any
-    active: Any
-    """(direction, watched, time) bool"""
-    ratio: Any
-    """(direction, watched, time)"""
-    lag: Any
-    """(direction, watched, time) index into the lags"""
-    threshold_w: Any
-    """(lag, watched)"""
-    diff_w: Any
-    """(lag, node, time)"""
-    moved_w: Any
-    """(direction, node, time): depth of the leaves that moved within 1 s"""
-    leaf_w: Any
-    """(direction, leaf, time)"""
-    history_w: Any
-    """(channel, tail + time): tick means reaching back over the longest lag"""
+    triggers: Triggers
     share: Any
     """(node, time): share of the channels behind a node that were measured"""
+    moved: Callable[[int, int, int], Moved]
+    """(first, onset, tick) ticks of this block, negative ones before it: the change from
+    [first, onset) to the last half second up to the tick."""
+    leaf_scale_w: Any
+    """(leaf,): what a leaf's power usually moves within a second"""
+    reference_w: float
+    """What shares of the site are taken of, W"""
 
 
 @dataclasses.dataclass
 class OpenRamp:
-    """An event that has not closed. ``path_w`` is the trigger node's way since its base tick."""
+    """An event that has not closed. ``path_w`` is the trigger node's way since before its onset."""
 
     event_id: str
     direction: int
@@ -50,14 +58,19 @@ class OpenRamp:
     onset_ns: int
     opened_ns: int
     onset_tick: int
-    base_w: float
-    depth_w: float
     path_w: list[float]
-    kind: str
+    statistic: float
+    threshold: float
     quality: str
-    threshold_w: float
+    depth_w: float = 0.0
+    grown_w: float = 0.0
+    """Depth when the ramp last went on."""
+    kind: str = "ramp"
+    smooth: int = 1
+    """Ticks over which depth is a mean: the period of an oscillation beside it."""
+    ticks: int = 0
+    """Ticks since it opened."""
     moved_w: float = 0.0
-    against_w: float = 0.0
     synchrony: float = 0.0
     spread_s: float = -1.0
     channels: tuple[str, ...] = ()
@@ -69,7 +82,6 @@ class OpenRamp:
 
 @dataclasses.dataclass
 class RampTrack:
-    """Ramp memory of a site: the watched nodes' masked path (watched, ring) and open events."""
+    """The ramps of a site that are open."""
 
-    path_w: Any
     open: list[OpenRamp] = dataclasses.field(default_factory=list)

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from operators import seconds
 from pipeline.layout import SiteLayout
 from schemas.events import Band, Quality, Ramp, SiteState
 from schemas.units import NS_PER_S
 
-__all__ = ["BANDS_HZ", "Second", "WindowState", "Windows", "site_state"]
+__all__ = ["BANDS_HZ", "Second", "WindowState", "Windows", "second_stats", "site_state"]
 
 RACK_WINDOW_S = 10
 SPANS_S = (5, 15, 60, 600)
@@ -40,6 +41,23 @@ class WindowState:
     known: Any
 
 
+def second_stats(layout: SiteLayout, part: dict[str, Any], end_ns: int) -> Second:
+    """Mean, least and greatest of every node: own channel at full rate, sums at tick rate."""
+    node_w, share = part["node_w"], part["share"]
+    stats = seconds.second_stats(node_w, share > 0, samples_per_second=node_w.shape[1])
+    mean_w, min_w, max_w = (np.array(s[:, 0]) for s in stats[:3])
+    valid = _fold(share.T) / share.shape[1]
+    for grid in layout.grids:
+        x, v = part[f"x:{grid.level}"], part[f"v:{grid.level}"]
+        own = seconds.second_stats(x, v, samples_per_second=grid.rate)
+        rows, here = layout.own_meters[grid.level]
+        mean_w[rows], min_w[rows], max_w[rows] = (s[here, 0] for s in own[:3])
+        valid[rows] = own[3][here, 0] / grid.rate
+    rise_w = np.maximum(part["second_w"].max(axis=1), 0.0)
+    fall_w = np.maximum((-part["second_w"]).max(axis=1), 0.0)
+    return Second(end_ns, mean_w, min_w, max_w, rise_w, fall_w, valid)
+
+
 class Windows:
     """Window rows of one site: PDUs and substation every second, racks every ten."""
 
@@ -61,7 +79,7 @@ class Windows:
         state.means_w = np.append(state.means_w[1:], second.mean_w[top])
         state.known = np.append(state.known[1:], second.share[top] > 0)
         columns = [self._columns([second], self._others, second.end_ns)]
-        state.seconds.append(second)
+        state.seconds = [*state.seconds, second]
         if second.end_ns // NS_PER_S % RACK_WINDOW_S == 0:
             columns.append(self.flush(state))
         return [c for c in columns if c]

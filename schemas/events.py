@@ -59,8 +59,10 @@ class _Event(
     """
     What both sides may know of an event.
 
-    ``opened_ns`` is event time: the newest sample that was needed to open it. Powers in W,
-    signed by direction (``depth_w`` < 0 is a drop). A field that is not known is absent.
+    ``opened_ns`` is event time: the newest sample that was needed to open it; ``statistic`` passed
+    ``threshold`` then. ``end_ns``: nine tenths of the depth are reached; ``monotone_s``: until the
+    way first went back; ``ramp_error_w_per_s``: standard error. Powers in W, signed by direction
+    (``depth_w`` < 0 is a drop). A field that is not known is absent.
     """
 
     event_id: str
@@ -72,9 +74,14 @@ class _Event(
     updated_ns: int
     quality: Quality
     closed_ns: int | None = None
+    statistic: float | None = None
+    threshold: float | None = None
+    end_ns: int | None = None
     depth_w: float | None = None
     duration_s: float | None = None
+    monotone_s: float | None = None
     ramp_w_per_s: float | None = None
+    ramp_error_w_per_s: float | None = None
     synchrony: float | None = None
     onset_spread_s: float | None = None
     peak_share: float | None = None

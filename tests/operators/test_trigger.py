@@ -32,22 +32,3 @@ def test_thresholds_the_wrong_way_round_are_refused():
     """An off threshold above the on threshold is refused with both."""
     with pytest.raises(ValueError, match="threshold_off is 3, above threshold_on 2"):
         trigger.two_threshold(np.ones((1, 2)), np.array([True]), threshold_on=2, threshold_off=3)
-
-
-def test_ramp_ratio_finds_sign_and_lag():
-    """The largest ratio of each sign and its lag; the shortest wins a tie; masked cells never."""
-    diff = np.array([[[4.0, -4.0, 9.0]], [[6.0, -12.0, 1.0]], [[8.0, 1.0, -9.0]]])
-    ok = np.array([[[True, True, False]], [[True] * 3], [[True] * 3]])
-    threshold = np.array([[2.0], [4.0], [4.0]])
-    up, down, up_lag, down_lag = trigger.ramp_ratio(diff, ok, threshold)
-    assert up.tolist() == [[2.0, 0.25, 0.25]]
-    assert down.tolist() == [[0.0, 3.0, 2.25]]
-    assert up_lag.tolist() == [[0, 2, 1]]
-    assert down_lag.tolist() == [[0, 1, 2]]
-
-
-def test_threshold_may_change_in_time():
-    """A (lag, channel, time) threshold is applied sample by sample."""
-    diff = np.full((1, 1, 3), 6.0)
-    up, *_ = trigger.ramp_ratio(diff, diff > 0, np.array([[[1.0, 2.0, 3.0]]]))
-    assert up.tolist() == [[6.0, 3.0, 2.0]]

@@ -1,0 +1,79 @@
+"""Who moved in a ramp: the node that holds it, the leaves that took part, how far together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.detect import DetectSettings
+from pipeline.layout import SiteLayout
+from pipeline.ramp_record import sign_of
+from pipeline.ramp_state import OpenRamp, RampView
+
+__all__ = ["Census"]
+
+MAX_CHANNELS = 10_000
+
+
+class Census:
+    """Asks once a second who took part in an open ramp."""
+
+    def __init__(self, layout: SiteLayout, detect: DetectSettings) -> None:
+        self._layout, self._detect = layout, detect
+        self._per_s = layout.ticks_per_s
+
+    def take(self, ramp: OpenRamp, view: RampView, k: int) -> None:
+        """Who moved since before the onset; kept where the most power has moved."""
+        layout, sign, tick_ns = self._layout, sign_of(ramp.direction), self._layout.tick_ns
+        onset = k + 1 - round((int(view.tick_end_ns[k]) - ramp.onset_ns) / tick_ns)
+        moved = view.moved(onset - ramp.onset_tick, onset, k)
+        node_w, leaf_w = sign * moved.node_w, sign * moved.leaf_w
+        top = layout.watched[ramp.watched]
+        if node_w[top] <= ramp.moved_w:
+            return
+        ramp.moved_w = float(node_w[top])
+        ramp.node = self._holder(node_w, top)
+        below = layout.leaves_under(ramp.node) - layout.leaves.start
+        least_w = np.maximum(view.leaf_scale_w, 1e-9)[below]
+        mine_w = leaf_w[below]
+        who = below[mine_w >= least_w]
+        against_w = float(np.add.reduce(-mine_w[-mine_w >= least_w]))
+        ramp.channels = tuple(
+            layout.channel_ids[layout.leaves.start + i] for i in who[:MAX_CHANNELS]
+        )
+        if not len(who):
+            ramp.synchrony = 0.0
+            return
+        way_w = sign * moved.leaf_way_w[who]
+        crossing = self._crossings(way_w, ramp.onset_tick)
+        together_w = _within_a_second(np.add.reduce(way_w, axis=0), self._per_s)
+        low, high = np.sort(crossing)[[int(q * (len(who) - 1)) for q in (0.1, 0.9)]]
+        ramp.spread_s = float(high - low) / self._per_s
+        total_w = float(np.add.reduce(leaf_w[who])) + against_w
+        ramp.synchrony = min(together_w / max(total_w, ramp.depth_w), 1.0)
+        enough = len(ramp.channels) >= self._detect.synchrony_channels
+        together = ramp.synchrony >= self._detect.synchrony_min
+        ramp.kind = "synchronized_ramp" if together and enough else "ramp"
+
+    def _crossings(self, way_w: Any, before: int) -> Any:
+        """Tick at which each row has gone half of its way; (row,)."""
+        rest_w = np.add.reduce(way_w[:, :before], axis=1, keepdims=True) / before
+        path_w = way_w - rest_w
+        half_w = 0.5 * np.median(path_w[:, -max(self._per_s // 2, 1) :], axis=1, keepdims=True)
+        return np.argmax(path_w[:, before:] >= half_w, axis=1)
+
+    def _holder(self, node_w: Any, node: int) -> int:
+        """The lowest node that holds at least 90 % of the power that moved."""
+        nodes, need_w = self._layout.nodes, self._detect.hold_share * float(node_w[node])
+        while True:
+            below = [c for c in nodes[node].children if node_w[c] >= need_w]
+            if not below:
+                return node
+            node = max(below, key=lambda c: float(node_w[c]))
+
+
+def _within_a_second(way_w: Any, per_s: int) -> float:
+    """Most that a way moves within a second."""
+    span = min(per_s, len(way_w) - 1)
+    return float((way_w[span:] - way_w[:-span]).max())

@@ -1,0 +1,212 @@
+"""Steps and ramps of the watched nodes: whitened power, thresholds from the budget, baselines."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from operators import extremes, steps, trigger, whitening
+from pipeline.detect import DetectSettings
+from pipeline.layout import SiteLayout
+from pipeline.step_state import (
+    BASE_LAG_S,
+    BLOCK_S,
+    BLOCKS,
+    FIT_S,
+    ORDER,
+    StepTrack,
+    start,
+)
+from schemas.units import NS_PER_S
+
+__all__ = ["RING_S", "StepStage", "Triggers"]
+
+RING_S = 40
+BUSY_S = 60
+"""A node alarmed for longer than this is taken as it is: no event lasts for ever."""
+SETTLED = 4.0
+"""Two seconds whose means differ by no more than so many usual differences are a level."""
+PRIOR_BLOCKS = 6.0
+PRIOR_PLACES = (3.35, 3.55, 3.4, 2.75, 1.9)
+"""Location of the block maxima of G^2/2 in white Gaussian noise, 100 samples a block, by group of
+windows (`docs/operators.md`); its scale is 1."""
+LEAST_NOISE = 1e-5
+DAY_S = 86_400
+
+
+class Triggers(NamedTuple):
+    """What the watched nodes did in some ticks; (watched, time), direction 0 up and 1 down."""
+
+    active: Any
+    """(direction, watched, time) bool"""
+    ratio: Any
+    """|G| over its threshold; (direction, watched, time)."""
+    window: Any
+    """Samples of the box that says so; (direction, watched, time)."""
+    path_w: Any
+    """Each node's way, `RING_S` of the past first; (watched, ring + time)."""
+    limits: Any
+    """Threshold of |G| by group of windows; (watched, group)."""
+
+
+class StepStage:
+    """The step detector of one site, on the host: PDUs and above, all nodes of a small site."""
+
+    def __init__(self, layout: SiteLayout, detect: DetectSettings) -> None:
+        self._per_s = layout.ticks_per_s
+        self._watched = len(layout.watched)
+        self._ring = RING_S * self._per_s
+        groups = len(steps.GROUPS)
+        tests = self._watched * groups * DAY_S / BLOCK_S
+        self.exceed = detect.false_alarms_per_day * detect.step_share / tests
+        shift = np.log(self._per_s * BLOCK_S / 100)
+        self._places = [place + shift for place in PRIOR_PLACES]
+        self._windows = np.array(steps.WINDOWS)
+
+    def start(self) -> StepTrack:
+        """The memory before the first tick."""
+        return start(self._watched, self._ring)
+
+    def quiet(self, track: StepTrack) -> bool:
+        """No node is alarmed."""
+        return not track.alarmed_s.any()
+
+    def frame(self, track: StepTrack, moved_w: Any, ok: Any) -> Triggers:
+        """Take some ticks' masked changes of the watched nodes, (watched, time), into ``track``."""
+        n_time = moved_w.shape[1]
+        first = track.path_w[:, -1:]
+        way_w = np.add.accumulate(np.concatenate([first, moved_w], axis=1), axis=1)
+        path_w = np.concatenate([track.path_w, way_w[:, 1:]], axis=1)
+        path_ok = np.concatenate([track.path_ok, ok], axis=1)
+        tail = (track.path_w[:, -ORDER:], track.path_ok[:, -ORDER:])
+        new_w, known = whitening.innovations(way_w[:, 1:], ok, tail, track.coefficients)
+        gain = 1 - _total(track.coefficients)
+        new_w = np.where(known, new_w - (gain * track.base_w)[:, None], 0.0)
+        z_w = np.concatenate([track.innovations_w, new_w], axis=1)
+        since = track.since[:, None] + np.arange(1, n_time + 1)
+        view = steps.likelihood_ratio(z_w, track.sigma_w, since, track.base_samples, track.limits)
+        track.block = np.maximum(track.block, view.greatest.max(axis=2) ** 2 / 2)
+        limits = {"threshold_on": 1.0, "threshold_off": 0.5}
+        up, track.up = trigger.two_threshold(view.up, track.up, **limits)
+        down, track.down = trigger.two_threshold(view.down, track.down, **limits)
+        alarmed = (up | down).any(axis=1) & (track.alarmed_s == 0)
+        track.alarmed_s = track.alarmed_s + alarmed
+        track.path_w, track.path_ok = path_w[:, n_time:], path_ok[:, n_time:]
+        track.innovations_w, track.since = z_w[:, n_time:], since[:, -1]
+        return Triggers(
+            np.stack([up, down]),
+            np.stack([view.up, view.down]),
+            self._windows[np.stack([view.up_window, view.down_window])],
+            path_w,
+            track.limits,
+        )
+
+    def second(self, track: StepTrack, end_ns: int, ahead: int, reference_w: float) -> None:
+        """
+        Close a grid second: its mean, whether alarmed nodes have settled, what is learned.
+
+        ``ahead`` ticks of later seconds are in ``track`` already; no noise is taken to be smaller
+        than a small share of the site's power ``reference_w``.
+        """
+        stop = self._ring - ahead
+        newest = slice(stop - self._per_s, stop)
+        path_w, ok = track.path_w[:, newest], track.path_ok[:, newest]
+        count = ok.sum(axis=1)
+        enough = 2 * count >= self._per_s
+        mean_w = _total(np.where(ok, path_w, 0.0)) / np.maximum(count, 1)
+        before_w = track.means_w[:, -1]
+        track.means_w = np.concatenate([track.means_w[:, 1:], mean_w[:, None]], axis=1)
+        alarmed = track.alarmed_s > 0
+        usable = enough & ~alarmed
+        track.usable = np.concatenate([track.usable[:, 1:], usable[:, None]], axis=1)
+        track.disturbed = track.disturbed | (alarmed & (track.alarmed_s <= BUSY_S))
+        if alarmed.any():
+            self._settle(track, alarmed, np.abs(mean_w - before_w), enough)
+        if end_ns // NS_PER_S % BLOCK_S == 0:
+            self._learn(track, end_ns, stop, LEAST_NOISE * reference_w)
+
+    def disturb(self, track: StepTrack) -> None:
+        """Something else goes on (an oscillation): the present block teaches nothing."""
+        track.disturbed = track.disturbed | True
+
+    def _settle(self, track: StepTrack, alarmed: Any, moved_w: Any, enough: Any) -> None:
+        """Alarmed nodes whose last two seconds are a level take it as their baseline."""
+        both = track.usable[:, 1:] & track.usable[:, :-1]
+        steps_w = np.abs(track.means_w[:, 1:] - track.means_w[:, :-1])
+        spread_w = np.array(
+            [
+                np.median(s[b]) / 0.6745 if b.any() else 0.0
+                for s, b in zip(steps_w, both, strict=True)
+            ]
+        )
+        level = enough & (track.alarmed_s >= 2) & (moved_w <= SETTLED * spread_w)
+        done = alarmed & (level | (track.alarmed_s > BUSY_S))
+        track.alarmed_s = np.where(done, 0, track.alarmed_s + alarmed)
+        track.up, track.down = track.up & ~done, track.down & ~done
+        track.since = np.where(done, 0, track.since)
+        held = track.usable & ~done[:, None]
+        held[done, -2:] = True
+        track.usable = held
+        self._rebase(track, done)
+
+    def _rebase(self, track: StepTrack, rows: Any) -> None:
+        """Baseline: a minute that ended before the longest window, or what there is since."""
+        old = track.usable[:, :-BASE_LAG_S]
+        aged = (old.sum(axis=1) >= 10)[:, None]
+        use = track.usable & (~aged | (np.arange(track.usable.shape[1]) < old.shape[1]))
+        count = use.sum(axis=1)
+        mean_w = _total(np.where(use, track.means_w, 0.0)) / np.maximum(count, 1)
+        track.base_w = np.where(rows, mean_w, track.base_w)
+        track.base_samples = np.where(rows, count * float(self._per_s), track.base_samples)
+
+    def _learn(self, track: StepTrack, end_ns: int, stop: int, least_w: float) -> None:
+        """Every ten seconds: thresholds from block maxima, whiteners, baselines."""
+        teaches = ~track.disturbed & (track.sigma_w > 0) & (track.since >= BLOCK_S * self._per_s)
+        pushed = np.concatenate([track.maxima[:, :, 1:], track.block[:, :, None]], axis=2)
+        track.maxima = np.where(teaches[:, None, None], pushed, track.maxima)
+        track.blocks = np.minimum(track.blocks + teaches, BLOCKS)
+        settled = ~track.disturbed
+        track.block, track.disturbed = np.zeros_like(track.block), track.alarmed_s > 0
+        track.limits = self._limits(track)
+        young = track.fit_samples.sum(axis=1) == 0
+        if end_ns // NS_PER_S % FIT_S == 0 or young.any():
+            whole = end_ns // NS_PER_S % FIT_S == 0
+            self._fit(track, settled & (whole | young), stop, least_w)
+        self._rebase(track, track.alarmed_s == 0)
+
+    def _fit(self, track: StepTrack, teaches: Any, stop: int, least_w: float) -> None:
+        stretch = slice(stop - FIT_S * self._per_s, stop)
+        path_w, ok = track.path_w[:, stretch], track.path_ok[:, stretch]
+        sums = whitening.autocovariance(path_w, ok, order=ORDER)
+        count = ok.sum(axis=1)
+        teaches = teaches & (2 * count >= BLOCK_S * self._per_s)
+        fits = np.concatenate([track.fits_w2[:, 1:], sums[:, None, :]], axis=1)
+        track.fits_w2 = np.where(teaches[:, None, None], fits, track.fits_w2)
+        samples = np.concatenate([track.fit_samples[:, 1:], count[:, None]], axis=1)
+        track.fit_samples = np.where(teaches[:, None], samples, track.fit_samples)
+        total = np.moveaxis(track.fits_w2, 1, 2)
+        found = whitening.levinson(_total(total), track.fit_samples.sum(axis=1))
+        track.since = np.where(track.sigma_w > 0, track.since, 0)
+        track.coefficients = found.coefficients
+        track.sigma_w = np.where(
+            track.fit_samples.any(axis=1), np.maximum(found.sigma_w, least_w), 0.0
+        )
+
+    def _limits(self, track: StepTrack) -> Any:
+        filled = np.arange(BLOCKS) >= BLOCKS - track.blocks[:, None]
+        levels = [
+            extremes.level(
+                track.maxima[:, group, :],
+                filled,
+                exceed=self.exceed,
+                prior=(place, 1.0, PRIOR_BLOCKS),
+            )
+            for group, place in enumerate(self._places)
+        ]
+        return np.sqrt(2 * np.stack(levels, axis=1))
+
+
+def _total(values: Any) -> Any:
+    """Sum over the last axis in its order."""
+    return np.add.accumulate(values, axis=-1)[..., -1]

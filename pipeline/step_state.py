@@ -1,0 +1,87 @@
+"""What is remembered of the watched nodes' power: whiteners, baselines, thresholds."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from operators.steps import GROUPS, TAIL
+
+__all__ = ["BLOCKS", "BLOCK_S", "FITS", "FIT_S", "MEANS_S", "ORDER", "StepTrack"]
+
+ORDER = 8
+"""Of the whitening autoregression."""
+BLOCK_S, BLOCKS = 10, 360
+"""Maxima of blocks of this length teach the thresholds; the last hour of them counts."""
+FIT_S, FITS = 20, 30
+"""Autocovariances are taken over stretches of this length; the last ten minutes of them count."""
+BASE_LAG_S, BASE_S = 26, 60
+"""The baseline is the mean of a minute that ended this long ago (the longest window)."""
+MEANS_S = BASE_LAG_S + BASE_S
+
+
+@dataclasses.dataclass
+class StepTrack:
+    """Arrays are (watched, …); ``path_w`` is each node's way, masked differences added up."""
+
+    path_w: Any
+    path_ok: Any
+    innovations_w: Any
+    """The newest `TAIL`, about the baseline."""
+    since: Any
+    """Samples since the past counts."""
+    coefficients: Any
+    sigma_w: Any
+    fits_w2: Any
+    """Autocovariance sums of past stretches, newest last; (watched, fit, lag)."""
+    fit_samples: Any
+    """(watched, fit)"""
+    means_w: Any
+    """One-second means of the path, newest last; (watched, second)."""
+    usable: Any
+    base_w: Any
+    """Mean of the path that innovations are taken about."""
+    base_samples: Any
+    maxima: Any
+    """Greatest G^2/2 of past blocks, newest last; (watched, group, block)."""
+    blocks: Any
+    """How many of them count; (watched,)."""
+    block: Any
+    """Greatest G^2/2 of the present block; (watched, group)."""
+    disturbed: Any
+    """The present block must not teach; (watched,) bool."""
+    limits: Any
+    """Thresholds of \\|G\\|; (watched, group)."""
+    up: Any
+    down: Any
+    alarmed_s: Any
+    """Seconds since the node's past stopped to count, 0: it is quiet."""
+
+
+def start(watched: int, ring: int) -> StepTrack:
+    """Nothing known: every node warming."""
+    groups = len(GROUPS)
+    return StepTrack(
+        path_w=np.zeros((watched, ring)),
+        path_ok=np.zeros((watched, ring), bool),
+        innovations_w=np.zeros((watched, TAIL)),
+        since=np.zeros(watched, np.int64),
+        coefficients=np.zeros((watched, ORDER)),
+        sigma_w=np.zeros(watched),
+        fits_w2=np.zeros((watched, FITS, ORDER + 1)),
+        fit_samples=np.zeros((watched, FITS), np.int64),
+        means_w=np.zeros((watched, MEANS_S)),
+        usable=np.zeros((watched, MEANS_S), bool),
+        base_w=np.zeros(watched),
+        base_samples=np.zeros(watched),
+        maxima=np.zeros((watched, groups, BLOCKS)),
+        blocks=np.zeros(watched, np.int64),
+        block=np.zeros((watched, groups)),
+        disturbed=np.zeros(watched, bool),
+        limits=np.full((watched, groups), np.inf),
+        up=np.zeros(watched, bool),
+        down=np.zeros(watched, bool),
+        alarmed_s=np.zeros(watched, np.int64),
+    )
