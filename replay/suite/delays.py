@@ -197,9 +197,8 @@ class Delays(Case, frozen=True, tag="delays"):
 def false_alarms_per_sample(setup: Setup, racks: int) -> float:
     """What the budget gives one watched node's step detector, per tick."""
     watched = len(layout_of(racks, RACK_HZ).watched)
-    per_day = getattr(setup.detect, "false_alarms_per_day", 1.0)
-    share = getattr(setup.detect, "step_share", 0.4)
-    return per_day * share / watched / _DAY_SAMPLES
+    per_day = setup.detect.false_alarms_per_day * setup.detect.step_share
+    return per_day / watched / _DAY_SAMPLES
 
 
 def _added_w(steps: list[_Step], seconds: int) -> Any:

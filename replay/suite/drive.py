@@ -17,7 +17,7 @@ from schemas.events import SiteEvent
 
 __all__ = ["Detector", "Maker", "Run", "drive", "lockstep"]
 
-BLOCK_S = 1
+BLOCK_S = 60
 """Grid seconds of a block: as many as the engine takes at once."""
 
 
@@ -40,7 +40,7 @@ Maker = Callable[[SiteLayout, DetectSettings, Sequence[Truth]], Detector]
 
 def lockstep(layout: SiteLayout, detect: DetectSettings, _truth: Sequence[Truth]) -> Detector:
     """The engine on the CPU."""
-    return Engine(layout, detect, CPU)
+    return Engine(layout, detect, CPU, report=False)
 
 
 @dataclasses.dataclass
