@@ -226,6 +226,6 @@ def _seen_s(run: Run, onset_ns: int, wait_s: int) -> float | None:
     late = [
         (event.opened_ns - onset_ns) / NS_PER_S
         for event in opened.values()
-        if 0 < event.opened_ns - onset_ns <= wait_s * NS_PER_S
+        if 0 <= event.opened_ns - onset_ns <= wait_s * NS_PER_S
     ]
     return min(late) if late else None

@@ -98,10 +98,10 @@ class Jobs(Case, frozen=True, tag="jobs"):
     def _truth(self, training: Training) -> tuple[list[float], list[tuple[float, float]]]:
         """Instants of the edges; stretches of training between them that ended in time."""
         changes = [c for c in training.changes() if c.onset_s < self._seconds() - 60]
-        edges = [change.onset_s for change in changes]
+        edges = [round(change.onset_s, 6) for change in changes]
         ends = [*edges[1:], float(self._seconds())]
         return edges, [
-            (c.onset_s, end) for c, end in zip(changes, ends, strict=True) if c.after == 1.0
+            (edge, end) for edge, c, end in zip(edges, changes, ends, strict=True) if c.after == 1.0
         ]
 
     def _told(
@@ -163,12 +163,15 @@ def _marks(
     late: dict[str, list[float]] = {"edges": [], "stretches": []}
     others = []
     for event in events:
-        onset_s, opened_s = ((t - T0_NS) / NS_PER_S for t in (event.onset_ns, event.opened_ns))
+        onset_s, opened_s = (
+            round((t - T0_NS) / NS_PER_S, 6) for t in (event.onset_ns, event.opened_ns)
+        )
         if family(event.kind) == "ramp":
             k = int(np.argmin(np.abs(np.array(edges) - onset_s)))
             fits, counted, begin_s = abs(edges[k] - onset_s) <= reach_s, ramps, edges[k]
         else:
-            k = max(int(np.searchsorted([s[0] for s in stretches], opened_s)) - 1, 0)
+            k = int(np.searchsorted([s[0] for s in stretches], opened_s, side="right"))
+            k = max(k - 1, 0)
             begin_s, end_s = stretches[k]
             near = abs((event.freq_hz or 0.0) * period_s - 1) <= _FREQ_SHARE
             fits, counted = near and begin_s <= opened_s <= end_s, lines

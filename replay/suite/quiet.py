@@ -11,8 +11,9 @@ from replay.suite import yardsticks
 from replay.suite.backgrounds import Serving
 from replay.suite.case import Case, Setup
 from replay.suite.drive import drive
+from replay.suite.recompute import ratios, recomputed_row
 from replay.suite.rows import Counts, Row, rate_row
-from replay.suite.scene import T0_NS, Scene
+from replay.suite.scene import T0_NS, Scene, nodes_named
 from replay.suite.sites import grouping
 from schemas.units import NS_PER_S
 
@@ -53,6 +54,7 @@ class Quiet(Case, frozen=True, tag="quiet"):
         poi_w = run.node_w[0]
         return {
             "events": [(e.kind, e.node_id, (e.opened_ns - T0_NS) / NS_PER_S) for e in run.events],
+            "recomputed": ratios(run, nodes_named(self.racks)),
             "dP/dt": len(yardsticks.dpdt(poi_w, grouping(self.racks).site_w)),
             "RMS": len(yardsticks.rms(poi_w)),
         }
@@ -65,6 +67,8 @@ class Quiet(Case, frozen=True, tag="quiet"):
         kinds = Counter(kind for kind, _node, _at in events)
         told = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items())) or "none"
         rows = [self._row(what, len(events), days, goal=self.limit, note=f"{told}")]
+        again = [x for one in done for x in one["recomputed"]]
+        rows += [recomputed_row(self.name, again)] if again else []
         for name in ("dP/dt", "RMS"):
             count = sum(one[name] for one in done)
             beaten = "beaten" if len(events) < count else "not beaten: it raised no more than we"

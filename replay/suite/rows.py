@@ -62,7 +62,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         if self.goal is None:
             return True
         value = getattr(self, self.judged)
-        if value is None or math.isnan(value):
+        if value is None or self.figure is None or math.isnan(value):
             return False
         return bool(
             value <= self.goal.limit if self.goal.kind == "at most" else (value >= self.goal.limit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +12,7 @@ from replay.suite.backgrounds import Background
 from replay.suite.sites import RACK_HZ, grouping, layout_of
 from schemas.units import NS_PER_S
 
-__all__ = ["T0_NS", "Injection", "Scene"]
+__all__ = ["T0_NS", "Injection", "Scene", "nodes_named"]
 
 T0_NS = 1_772_409_600 * NS_PER_S
 """2026-03-02T00:00:00Z: when every scene begins."""
@@ -103,6 +103,6 @@ class Scene:
         return (sum_w[:-1, None] * (1 - share) + sum_w[1:, None] * share).reshape(-1)
 
 
-def nodes_named(racks: int) -> Sequence[str]:
+def nodes_named(racks: int) -> tuple[str, ...]:
     """Names of the rows of `Scene.node_w`."""
     return ("poi", *(f"pdu-{n + 1}" for n in range(grouping(racks).pdus)))

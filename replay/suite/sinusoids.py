@@ -220,6 +220,6 @@ def _found_s(run: Run, truth: Truth) -> tuple[float | None, float | None]:
         if event.kind != "oscillation" or event.freq_hz is None:
             continue
         near = abs(event.freq_hz / freq_hz - 1) <= _FREQ_SHARE
-        if near and truth.onset_ns < event.opened_ns <= truth.end_ns + 2 * NS_PER_S:
+        if near and truth.onset_ns <= event.opened_ns <= truth.end_ns + 2 * NS_PER_S:
             return (event.opened_ns - truth.onset_ns) / NS_PER_S, event.freq_hz - freq_hz
     return None, None

@@ -12,8 +12,9 @@ from replay.suite import yardsticks
 from replay.suite.backgrounds import Serving
 from replay.suite.case import Case, Setup
 from replay.suite.drive import Run, drive
+from replay.suite.recompute import ratios, recomputed_row
 from replay.suite.rows import Row, counts_of, share_row
-from replay.suite.scene import T0_NS, Scene
+from replay.suite.scene import T0_NS, Scene, nodes_named
 from replay.suite.sites import RACK_W, RACKS_PER_PDU, Grouping, grouping
 from replay.truth import Truth
 from schemas.units import NS_PER_S
@@ -122,6 +123,7 @@ class _Stepping(Case, frozen=True):
             "false_alarms": result.false_alarms,
             "site_days": result.site_days,
             "racks": racks,
+            "recomputed": ratios(run, nodes_named(self.racks)),
             "dP/dt": late,
             "dP/dt alarms": len(alarms_s),
         }
@@ -138,7 +140,9 @@ class _Stepping(Case, frozen=True):
         counts = counts_of(found, delays_s, wrong, days)
         right = (counts.hits, len(found))
         ours = share_row(self.name, _WHAT, right, self.least, note=note, counts=counts)
-        return [ours, self._yardstick(done, ours, _mean(delays_s))]
+        again = [x for one in done for x in one["recomputed"]]
+        yardstick = self._yardstick(done, ours, _mean(delays_s))
+        return [ours, recomputed_row(self.name, again), yardstick]
 
     def _yardstick(self, done: list[Any], ours: Row, ours_s: float) -> Row:
         """The dP/dt alarm on the same minutes, and in what it is beaten."""

@@ -46,6 +46,48 @@ trials = 12
 per_piece = 6
 apart_s = 60.0
 warm_s = 60.0
+
+[[case]]
+family = "delays"
+name = "delays"
+background = "real"
+racks = 40
+sizes = [2.0, 4.0]
+trials = 6
+per_piece = 12
+apart_s = 120
+warm_s = 420
+calibration_h = 1.0
+limit = 1.6
+
+[[case]]
+family = "tone-detection"
+name = "tones"
+racks = 40
+strengths = [60.0]
+trials = 4
+per_piece = 4
+longest_s = 40.0
+rest_s = 60
+warm_s = 60
+
+[[case]]
+family = "tone-delay"
+name = "tone-delays"
+racks = 40
+bounds_s = [5.0]
+trials = 4
+per_piece = 4
+rest_s = 60
+warm_s = 60
+
+[[case]]
+family = "jobs"
+name = "jobs"
+racks = 40
+job_racks = 20
+hours = 1
+warm_s = 60
 """
 
 
@@ -68,24 +110,35 @@ def test_an_oracle_keeps_every_limit(small: Suite) -> None:
     """All found, nothing for nothing, no delay, every rack named: the suite can be green."""
     rows = _ours(_rows(small, stand_ins.Oracle))
     assert [row.ok for row in rows] == [True] * len(rows)
-    assert [row.figure for row in rows] == [0.0, 1.0, 1.0, 1.0, 1.0]
-    assert {row.counts.delay_s.p95 for row in rows if row.counts.hits} == {0.0}
+    perfect = {"quiet": [0], "steps": [1], "partial": [1, 1, 1], "delays": [0, 0]}
+    perfect |= {"tones": [1], "tone-delays": [0], "jobs": [1, 1, 0]}
+    figures = [figure for case in perfect.values() for figure in case]
+    assert list(perfect) == [case.name for case in small.case]
+    assert [row.figure for row in rows] == pytest.approx(figures, abs=1e-6)
+    assert max(row.counts.delay_s.p95 for row in rows if row.counts.hits) < 1e-6
     assert sum(row.counts.false_alarms for row in rows) == 0
 
 
 def test_the_blind_miss_everything(small: Suite) -> None:
     """Without an event nothing is found, however short the row: its interval is below the limit."""
-    quiet, steps, partial, *_racks = _ours(_rows(small, stand_ins.Blind))
-    assert quiet.ok
-    assert (steps.figure, partial.figure) == (0.0, 0.0)
-    assert not steps.widened().ok
-    assert not partial.widened().ok
-    assert steps.counts.misses == 12
+    rows = _ours(_rows(small, stand_ins.Blind))
+    red = {(row.case, row.what) for row in rows if not row.widened().ok}
+    green = {(row.case, row.what) for row in rows} - red
+    assert {case for case, _what in red} == {c.name for c in small.case} - {"quiet"}
+    assert green == {("quiet", rows[0].what), ("jobs", "other events per hour of training")}
+    assert rows[1].counts.misses == 12
+
+
+def test_the_late_are_told_so(small: Suite) -> None:
+    """A minute after each onset is too late for a bound, and for no share of what was found."""
+    rows = _ours(_rows(small, stand_ins.Late))
+    red = {row.case for row in rows if not row.widened().ok}
+    assert red == {"delays", "tone-delays", "tones"}
 
 
 def test_who_cries_wolf_is_over_the_bound(small: Suite) -> None:
     """An alarm every quarter of an hour is 96 a day, and seen to be, widened too."""
-    quiet, *_rest = _ours(_rows(small, stand_ins.Crying))
+    (quiet,) = _ours(_rows(small.only("quiet"), stand_ins.Crying))
     assert quiet.figure == pytest.approx(96, rel=0.03)
     assert not quiet.ok
     assert not quiet.widened().ok
@@ -93,7 +146,7 @@ def test_who_cries_wolf_is_over_the_bound(small: Suite) -> None:
 
 def test_the_wrong_racks_are_no_racks(small: Suite) -> None:
     """Naming all of 40 racks where 4 stepped has recall and no precision."""
-    precision, recall = _ours(_rows(small, stand_ins.Careless))[-2:]
+    precision, recall = _ours(_rows(small.only("partial"), stand_ins.Careless))[-2:]
     assert precision.figure == pytest.approx(0.1)
     assert recall.figure == 1.0
     assert (precision.widened().ok, recall.ok) == (False, True)

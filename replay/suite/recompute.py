@@ -1,0 +1,109 @@
+"""The statistic that opened an event, once more: from the waveform, by other code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from replay.suite.drive import Run
+from replay.suite.rows import Row, share_row
+from replay.suite.scene import T0_NS
+from replay.suite.sites import RACK_HZ
+from schemas.events import SiteEvent, family
+from schemas.units import NS_PER_S
+
+__all__ = ["ratios", "recomputed_row"]
+
+_ORDER = 8
+_STRETCH_S, _MEMORY_S = 20, 600
+_BASE_S, _LAG_S = 60, 26
+_LEAST = 0.95
+"""The whitener is another one: what passed its threshold by a hair may miss it here by one."""
+_TICK_NS = NS_PER_S // RACK_HZ
+
+
+def ratios(run: Run, nodes: tuple[str, ...]) -> list[float]:
+    """
+    For each ramp that says its statistic: what it comes to here, over the threshold it names.
+
+    As documented in ``docs/operators.md``: whitened by an autoregression of the ten minutes
+    before, stretch by stretch of 20 s, without stretches in which an event was open; about the
+    mean of a minute that ended 26 s before; the sum over the window over its own deviation. Node
+    and instant are those of the event's first state, and what opened it is that node or one above
+    it: the greater counts. Events beside an oscillation, which count from another level, are left
+    out.
+    """
+    first: dict[str, SiteEvent] = {}
+    for event in run.states:
+        first.setdefault(event.event_id, event)
+    busy = _busy(run)
+    found = []
+    for event in first.values():
+        if family(event.kind) != "ramp" or event.statistic is None or event.threshold is None:
+            continue
+        if not _beside(event, run):
+            values = [_statistic(run.node_w[row], event, busy) for row in _rows(event, nodes)]
+            found.append(max(values) / event.threshold)
+    return found
+
+
+def _rows(event: SiteEvent, nodes: tuple[str, ...]) -> set[int]:
+    """Rows of the POI and of the PDU at or above the event's node (rack-3-17 is under pdu-3)."""
+    pdu = event.node_id.replace("rack", "pdu").rsplit("-", max(event.node_id.count("-") - 1, 0))[0]
+    return {0, nodes.index(pdu) if pdu in nodes else 0}
+
+
+def _beside(event: SiteEvent, run: Run) -> bool:
+    return any(
+        one.kind == "oscillation"
+        and one.opened_ns <= event.opened_ns <= (one.closed_ns or one.updated_ns)
+        for one in run.events
+    )
+
+
+def _busy(run: Run) -> Any:
+    """Ticks at which an event was open."""
+    busy = np.zeros(run.node_w.shape[1], bool)
+    for event in run.events:
+        from_ns, until_ns = event.onset_ns, event.closed_ns or event.updated_ns
+        busy[(from_ns - T0_NS) // _TICK_NS : (until_ns - T0_NS) // _TICK_NS + 1] = True
+    return busy
+
+
+def _statistic(power_w: Any, event: SiteEvent, busy: Any) -> float:
+    """|sum of the window's innovations| / (sigma sqrt(w (1 + w / n))), n behind the level."""
+    end = (event.opened_ns - T0_NS) // _TICK_NS
+    window = (event.opened_ns - event.onset_ns) // _TICK_NS
+    taps, sigma_w = _whitener(power_w[:end], busy[:end])
+    level = slice(max(end - (_LAG_S + _BASE_S) * RACK_HZ, 0), end - _LAG_S * RACK_HZ)
+    calm = ~busy[level]
+    usual_w = power_w[level][calm] if calm.sum() >= 10 * RACK_HZ else power_w[level]
+    level_w = usual_w.mean()
+    z_w = np.convolve(power_w[end - window - _ORDER : end] - level_w, taps, mode="valid")
+    spread_w = sigma_w * np.sqrt(window * (1 + window / len(usual_w)))
+    return float(abs(z_w.sum()) / spread_w)
+
+
+def _whitener(power_w: Any, busy: Any) -> tuple[Any, float]:
+    """Autoregression from autocovariances of calm stretches (Yule-Walker, solved as it stands)."""
+    sums, count, size = np.zeros(_ORDER + 1), 0, _STRETCH_S * RACK_HZ
+    last = len(power_w) // size * size
+    for start in range(max(last - _MEMORY_S * RACK_HZ, 0), last, size):
+        if busy[start : start + size].any():
+            continue
+        x = power_w[start : start + size] - power_w[start : start + size].mean()
+        sums += [float(np.dot(x[lag:], x[: size - lag])) for lag in range(_ORDER + 1)]
+        count += size
+    places = np.abs(np.arange(_ORDER)[:, None] - np.arange(_ORDER)[None, :])
+    weights = np.linalg.solve(sums[places], sums[1:])
+    sigma_w = np.sqrt((sums[0] - float(np.dot(weights, sums[1:]))) / max(count, 1))
+    return np.concatenate([[1.0], -weights]), float(sigma_w)
+
+
+def recomputed_row(case: str, found: list[float]) -> Row:
+    """Share of the events whose statistic, recomputed, exceeds the threshold they name."""
+    sure = sum(x > 1 for x in found)
+    note = f"least {min(found):.3f} of its threshold" if found else ""
+    what = "events whose statistic, recomputed, exceeds its threshold"
+    return share_row(case, what, (sure, len(found)), _LEAST if found else None, note=note)
