@@ -52,7 +52,7 @@ class _Step(NamedTuple):
 
 class Delays(Case, frozen=True, tag="delays"):
     """
-    Steps of ``sizes`` innovation scales at the POI, spread over all racks; up and down in turn.
+    Steps of ``sizes`` sigma at the POI, spread over all racks; up and down in turn.
 
     The CUSUM knows the size and sees the suite's own whitened series of the POI; its threshold is
     for the false alarms that the budget gives the POI. A step not seen within ``wait_s`` counts
@@ -62,13 +62,15 @@ class Delays(Case, frozen=True, tag="delays"):
     background: Literal["gaussian", "real"] = "gaussian"
     racks: int = 80
     sizes: tuple[float, ...] = (1.0, 2.0, 4.0)
+    size_in: Literal["shift", "innovations"] = "shift"
+    """Sigma of which: the lasting shift of the whitened series, or the step itself."""
     trials: int = 200
     per_piece: int = 60
     apart_s: int = 420
     wait_s: int = 60
     warm_s: int = 900
     calibration_h: float = 24.0
-    limit: float | None = 1.25
+    limit: float | None = None
 
     def pieces(self) -> int:
         """``per_piece`` steps each, sizes mixed."""
@@ -153,7 +155,8 @@ class Delays(Case, frozen=True, tag="delays"):
         whitener = burg(poi_w)
         z = whitened(poi_w, whitener, RACK_HZ)
         bounds = []
-        for size in self.sizes:
+        least = 1.0 if self.size_in == "innovations" else float(whitener.signature[-1])
+        for size in np.array(self.sizes) / least:
             signature = size * whitener.signature
             both = np.concatenate([cusum.statistic(z, signature), cusum.statistic(-z, signature)])
             threshold = cusum.level(both, _BLOCK, rate)
@@ -174,11 +177,12 @@ class Delays(Case, frozen=True, tag="delays"):
             for side in zip(*pairs, strict=True)
         )
         low, high = intervals.ratio(ours_s, best_s)
+        what = "shift" if self.size_in == "shift" else "step"
         slow = sum(best is None for _ours, best in pairs)
         late = f"; {slow} not seen by the CUSUM either" if slow else ""
         return Row(
             case=self.name,
-            what=f"delay of a {size:g} sigma step / known-shift CUSUM",
+            what=f"delay of a {size:g} sigma {what} / known-shift CUSUM",
             figure=float(np.mean(ours_s) / np.mean(best_s)),
             trials=len(pairs),
             low=low,
