@@ -17,6 +17,8 @@ __all__ = ["ratios", "recomputed_row"]
 
 _ORDER = 8
 _STRETCH_S, _MEMORY_S = 20, 600
+_CALM = 3
+_FIRST_NS = T0_NS + 60 * NS_PER_S
 _BASE_S, _LAG_S = 60, 26
 _LEAST = 0.95
 """The whitener is another one: what passed its threshold by a hair may miss it here by one."""
@@ -28,11 +30,11 @@ def ratios(run: Run, nodes: tuple[str, ...]) -> list[float]:
     For each ramp that says its statistic: what it comes to here, over the threshold it names.
 
     As documented in ``docs/operators.md``: whitened by an autoregression of the ten minutes
-    before, stretch by stretch of 20 s, without stretches in which an event was open; about the
-    mean of a minute that ended 26 s before; the sum over the window over its own deviation. Node
-    and instant are those of the event's first state, and what opened it is that node or one above
-    it: the greater counts. Events beside an oscillation, which count from another level, are left
-    out.
+    before, stretch by stretch of 20 s, without stretches in which an event was open where there are
+    others; about the mean of a minute that ended 26 s before; the sum over the window over its own
+    deviation. Node and instant are those of the event's first state, and what opened it is that
+    node or one above it: the greater counts. Events beside an oscillation, which count from
+    another level, are left out, and so is the first minute.
     """
     first: dict[str, SiteEvent] = {}
     for event in run.states:
@@ -42,7 +44,7 @@ def ratios(run: Run, nodes: tuple[str, ...]) -> list[float]:
     for event in first.values():
         if family(event.kind) != "ramp" or event.statistic is None or event.threshold is None:
             continue
-        if not _beside(event, run):
+        if event.opened_ns > _FIRST_NS and not _beside(event, run):
             values = [_statistic(run.node_w[row], event, busy) for row in _rows(event, nodes)]
             found.append(max(values) / event.threshold)
     return found
@@ -87,17 +89,18 @@ def _statistic(power_w: Any, event: SiteEvent, busy: Any) -> float:
 
 def _whitener(power_w: Any, busy: Any) -> tuple[Any, float]:
     """Autoregression from autocovariances of calm stretches (Yule-Walker, solved as it stands)."""
-    sums, count, size = np.zeros(_ORDER + 1), 0, _STRETCH_S * RACK_HZ
+    size = _STRETCH_S * RACK_HZ
     last = len(power_w) // size * size
-    for start in range(max(last - _MEMORY_S * RACK_HZ, 0), last, size):
-        if busy[start : start + size].any():
-            continue
+    starts = range(max(last - _MEMORY_S * RACK_HZ, 0), last, size)
+    calm = [start for start in starts if not busy[start : start + size].any()]
+    used = calm if len(calm) >= _CALM else list(starts)
+    sums = np.zeros(_ORDER + 1)
+    for start in used:
         x = power_w[start : start + size] - power_w[start : start + size].mean()
         sums += [float(np.dot(x[lag:], x[: size - lag])) for lag in range(_ORDER + 1)]
-        count += size
     places = np.abs(np.arange(_ORDER)[:, None] - np.arange(_ORDER)[None, :])
     weights = np.linalg.solve(sums[places], sums[1:])
-    sigma_w = np.sqrt((sums[0] - float(np.dot(weights, sums[1:]))) / max(count, 1))
+    sigma_w = np.sqrt((sums[0] - float(np.dot(weights, sums[1:]))) / (len(used) * size))
     return np.concatenate([[1.0], -weights]), float(sigma_w)
 
 
