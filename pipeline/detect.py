@@ -17,7 +17,10 @@ class DetectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ramp_floor_share: float = 0.001
     """A change smaller than this share of the site's power opens nothing."""
     rack_floor_share: float = 0.04
-    """The same for a single rack, where racks are watched (sites of at most 64 channels)."""
+    """The same for a single rack, where racks are watched (sites of at most 64 channels); a site of
+    n leaves has at least this times n^(-3/4)."""
+    ramp_hold_s: float = 0.4
+    """Where noise has heavy tails a change must last this long: spikes and dips open nothing."""
     ramp_close_s: float = 10.0
     """Calm seconds after which a ramp closes."""
     moved_factor: float = 1.5

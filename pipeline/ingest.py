@@ -42,7 +42,7 @@ class Ingest:
         layout, up = self.layout, self.device.upload
         rows = up(np.zeros((len(layout.channel_ids), 1)))
         return {
-            "ramp": ramps.start(rows, tail=HISTORY_S * self._per_s),
+            "ramp": ramps.start(rows, tail=HISTORY_S * layout.pace * self._per_s),
             "moved_threshold_w": up(np.full(len(layout.leaves), np.inf)),
             "steps": self.steps.start(),
         }
@@ -79,6 +79,7 @@ class Ingest:
         return RampView(
             self.layout.tick_ends_ns(block.t0_ns, block.ticks),
             found,
+            state.pending[-1]["node_w"],
             state.pending[-1]["share"],
             self._mover(before, mean_w, ok),
             home(state.moved_threshold_w),

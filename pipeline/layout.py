@@ -107,6 +107,11 @@ class SiteLayout:
         return np.where(short < self.ticks_per_s, ends + short, ends)
 
     @cached_property
+    def pace(self) -> int:
+        """How much slower than ten ticks a second the site is; spans of ticks grow by it."""
+        return max(1, round(10 / self.ticks_per_s))
+
+    @cached_property
     def leaf_grid(self) -> LevelGrid:
         """Grid of the lowest level that votes (of the lowest, where none does)."""
         return next((grid for grid in self.grids if grid.votes), self.grids[0])

@@ -10,8 +10,8 @@ from pipeline.layout import SiteLayout
 from pipeline.ramp_census import Census
 from pipeline.ramp_record import mean, record, sign_of
 from pipeline.ramp_state import OpenOscillation, OpenRamp, RampTrack, RampView
-from pipeline.step_stage import RING_S
-from schemas.events import Quality, SiteEvent, event_id
+from pipeline.step_stage import CLIP, RING_S
+from schemas.events import Quality, SiteEvent, StepTest, event_id
 from schemas.units import NS_PER_S
 
 __all__ = ["RampEvents"]
@@ -25,6 +25,8 @@ CENSUS_S = 9
 BEFORE_S = 1.0
 """What was before an onset is the mean of so much."""
 LONGEST_S = 10
+SHIFT = 0.5
+"""Beside an oscillation the mean over a period must move by so many amplitudes, and stay."""
 SWING = 3.0
 """A ramp no deeper than this many amplitudes was a swing of the oscillation."""
 
@@ -36,12 +38,17 @@ class RampEvents:
         self._layout, self._detect = layout, detect
         self._census = Census(layout, detect)
         self._per_s = layout.ticks_per_s
-        self._ring = RING_S * layout.ticks_per_s
+        self._ring = RING_S * layout.pace * layout.ticks_per_s
+        self._hold = max(round(detect.ramp_hold_s * layout.ticks_per_s), 1)
+        self._longest = LONGEST_S * layout.pace * layout.ticks_per_s
+        self._recent_ns = CENSUS_S * layout.pace * NS_PER_S
         self._before = max(round(BEFORE_S * layout.ticks_per_s), 1)
         order = {"rack": 0, "pdu": 1, "substation": 2}
         self._height = np.array([order[layout.nodes[row].level] for row in layout.watched])
         racks = self._height == 0
-        self._floor_share = np.where(racks, detect.rack_floor_share, detect.ramp_floor_share)
+        few = detect.rack_floor_share * len(layout.leaves) ** -0.75
+        floor = max(detect.ramp_floor_share, few)
+        self._floor_share = np.where(racks, detect.rack_floor_share, floor)
         self._groups = np.zeros(steps.WINDOWS[-1] + 1, np.int64)
         for group, (start, stop) in enumerate(steps.GROUPS):
             self._groups[list(steps.WINDOWS[start:stop])] = group
@@ -111,7 +118,7 @@ class RampEvents:
         path_w = view.triggers.path_w[ramp.watched]
         self._walk(ramp, float(path_w[self._ring + k] - path_w[self._ring + k - 1]))
         ramp.ticks += 1
-        recent = time_ns - ramp.onset_ns <= CENSUS_S * NS_PER_S
+        recent = time_ns - ramp.onset_ns <= self._recent_ns
         if recent:
             self._lift(ramp, view, k)
         if recent and ramp.ticks % self._per_s == 0:
@@ -131,12 +138,19 @@ class RampEvents:
         found = view.triggers
         ratio = found.ratio[direction, :, k]
         here, pre = self._ring + k, self._before
-        windows = np.minimum(found.window[direction, :, k], LONGEST_S * self._per_s)
+        windows = np.minimum(found.window[direction, :, k], self._longest)
         ways_w = sign * found.path_w
-        ends = [(way_w[here - w + 1 - pre : here - w + 1], way_w[here - w + 1 : here + 1])
-                for way_w, w in zip(ways_w, windows, strict=True)]  # fmt: skip
-        moved_w = np.array([mean(after_w) - mean(before_w) for before_w, after_w in ends])
-        able = found.active[direction, :, k] & (moved_w >= self._floor_share * view.reference_w)
+        first = here - windows + 1
+        base_w = np.array(
+            [mean(way_w[at - pre : at]) for way_w, at in zip(ways_w, first, strict=True)]
+        )
+        moved_w = np.array(
+            [mean(way_w[at : here + 1]) for way_w, at in zip(ways_w, first, strict=True)]
+        )
+        moved_w, floor_w = moved_w - base_w, self._floor_share * view.reference_w
+        lasting_w = ways_w[:, here - self._hold + 1 : here + 1].min(axis=1) - base_w
+        lasts = ~found.track.heavy | (lasting_w >= np.maximum(floor_w, 0.5 * moved_w))
+        able = (ratio >= 1) & (moved_w >= floor_w) & lasts
         if not able.any():
             return None
         watched = int(np.argmax(np.where(able, self._height * 1e9 + ratio, -1.0)))
@@ -144,7 +158,7 @@ class RampEvents:
         onset = here - int(windows[watched]) + 1
         way_w = ways_w[watched, onset - pre : here + 1]
         path_w = way_w - mean(way_w[:pre])
-        limit = float(found.limits[watched, self._groups[window]])
+        limit = float(found.track.limits[watched, self._groups[window]])
         return OpenRamp(
             event_id=event_id(layout.site_id, "ramp", time_ns, rank),
             direction=direction,
@@ -156,9 +170,25 @@ class RampEvents:
             path_w=path_w.tolist(),
             statistic=float(ratio[watched]) * limit,
             threshold=limit,
+            test=self._test(view, watched, window, k),
             quality="good" if view.share[layout.watched[watched], k] >= 1.0 else "gap",
             depth_w=float(path_w.max()),
             grown_w=float(path_w.max()),
+        )
+
+    def _test(self, view: RampView, watched: int, window: int, k: int) -> StepTest:
+        """What is needed to compute the statistic again from the node's power alone."""
+        track = view.triggers.track
+        offset_w = view.node_w[self._layout.watched[watched], k]
+        offset_w -= view.triggers.path_w[watched, self._ring + k]
+        return StepTest(
+            tick_s=1 / self._per_s,
+            window_s=window / self._per_s,
+            coefficients=tuple(track.coefficients[watched].tolist()),
+            sigma_w=float(track.sigma_w[watched]),
+            baseline_w=float(track.base_w[watched] + offset_w),
+            baseline_s=float(track.base_samples[watched]) / self._per_s,
+            clip=CLIP if track.heavy[watched] else None,
         )
 
     def _lift(self, ramp: OpenRamp, view: RampView, k: int) -> None:
@@ -192,12 +222,15 @@ class RampEvents:
             first, second, third = (
                 mean(way_w[here - (3 - i) * period : here - (2 - i) * period]) for i in range(3)
             )
-            if min(second, third) - first < 0.5 * oscillation.amplitude_w:
+            shift_w = min(second, third) - first
+            if shift_w < SHIFT * oscillation.amplitude_w:
                 return False
             ramp.smooth = ramp.onset_tick = period
             ramp.path_w = (way_w[here - 3 * period :] - first).tolist()
             ramp.onset_ns = ramp.opened_ns - 2 * period * self._layout.tick_ns
             ramp.depth_w = ramp.grown_w = third - first
+            ramp.statistic, ramp.threshold = shift_w / oscillation.amplitude_w, SHIFT
+            ramp.test = None
         return True
 
     def _walk(self, ramp: OpenRamp, step_w: float) -> None:

@@ -44,6 +44,7 @@ def record(layout: SiteLayout, ramp: OpenRamp, state: Any, time_ns: int) -> Site
         quality=ramp.quality,  # type: ignore[arg-type]
         statistic=ramp.statistic,
         threshold=ramp.threshold,
+        step_test=ramp.test,
         end_ns=ramp.onset_ns + ticks * layout.tick_ns,
         depth_w=sign * depth_w,
         duration_s=duration_s,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pipeline.step_stage import Triggers
+from schemas.events import StepTest
 
 __all__ = ["Moved", "OpenOscillation", "OpenRamp", "RampTrack", "RampView"]
 
@@ -36,6 +37,8 @@ class RampView(NamedTuple):
 
     tick_end_ns: Any
     triggers: Triggers
+    node_w: Any
+    """(node, time): power"""
     share: Any
     """(node, time): share of the channels behind a node that were measured"""
     moved: Callable[[int, int, int], Moved]
@@ -61,6 +64,7 @@ class OpenRamp:
     path_w: list[float]
     statistic: float
     threshold: float
+    test: StepTest | None
     quality: str
     depth_w: float = 0.0
     grown_w: float = 0.0

@@ -31,7 +31,14 @@ PRIOR_BLOCKS = 6.0
 PRIOR_PLACES = (3.35, 3.55, 3.4, 2.75, 1.9)
 """Location of the block maxima of G^2/2 in white Gaussian noise, 100 samples a block, by group of
 windows (`docs/operators.md`); its scale is 1."""
+CLIP = 3.5
+"""Innovations of a node with heavy tails count at most so many standard deviations: it takes three
+or more samples to open anything."""
+SPIKE, SPIKY_SHARE, KNOWN_BLOCKS = 12.5, 0.02, 30
+"""Tails are heavy where more than this share of blocks holds a single sample of 5 sigma (once in
+16,000 in Gaussian noise), and until so many blocks are known."""
 LEAST_NOISE = 1e-5
+"""Share of the site's power below which no noise is believed."""
 DAY_S = 86_400
 
 
@@ -46,8 +53,8 @@ class Triggers(NamedTuple):
     """Samples of the box that says so; (direction, watched, time)."""
     path_w: Any
     """Each node's way, `RING_S` of the past first; (watched, ring + time)."""
-    limits: Any
-    """Threshold of |G| by group of windows; (watched, group)."""
+    track: StepTrack
+    """What the nodes are judged by."""
 
 
 class StepStage:
@@ -56,17 +63,18 @@ class StepStage:
     def __init__(self, layout: SiteLayout, detect: DetectSettings) -> None:
         self._per_s = layout.ticks_per_s
         self._watched = len(layout.watched)
-        self._ring = RING_S * self._per_s
+        self._pace, self._block_s = layout.pace, BLOCK_S * layout.pace
+        self._ring = RING_S * self._pace * self._per_s
         groups = len(steps.GROUPS)
-        tests = self._watched * groups * DAY_S / BLOCK_S
+        tests = self._watched * groups * DAY_S / self._block_s
         self.exceed = detect.false_alarms_per_day * detect.step_share / tests
-        shift = np.log(self._per_s * BLOCK_S / 100)
+        shift = np.log(self._per_s * self._block_s / 100)
         self._places = [place + shift for place in PRIOR_PLACES]
         self._windows = np.array(steps.WINDOWS)
 
     def start(self) -> StepTrack:
         """The memory before the first tick."""
-        return start(self._watched, self._ring)
+        return start(self._watched, self._ring, self._pace)
 
     def quiet(self, track: StepTrack) -> bool:
         """No node is alarmed."""
@@ -79,14 +87,13 @@ class StepStage:
         way_w = np.add.accumulate(np.concatenate([first, moved_w], axis=1), axis=1)
         path_w = np.concatenate([track.path_w, way_w[:, 1:]], axis=1)
         path_ok = np.concatenate([track.path_ok, ok], axis=1)
-        tail = (track.path_w[:, -ORDER:], track.path_ok[:, -ORDER:])
-        new_w, known = whitening.innovations(way_w[:, 1:], ok, tail, track.coefficients)
-        gain = 1 - _total(track.coefficients)
-        new_w = np.where(known, new_w - (gain * track.base_w)[:, None], 0.0)
+        new_w, alone = self._whitened(track, (path_w, path_ok), n_time)
         z_w = np.concatenate([track.innovations_w, new_w], axis=1)
         since = track.since[:, None] + np.arange(1, n_time + 1)
         view = steps.likelihood_ratio(z_w, track.sigma_w, since, track.base_samples, track.limits)
-        track.block = np.maximum(track.block, view.greatest.max(axis=2) ** 2 / 2)
+        greatest = view.greatest.max(axis=2)
+        greatest[:, 0] = np.maximum(greatest[:, 0], alone)
+        track.block = np.maximum(track.block, greatest**2 / 2)
         limits = {"threshold_on": 1.0, "threshold_off": 0.5}
         up, track.up = trigger.two_threshold(view.up, track.up, **limits)
         down, track.down = trigger.two_threshold(view.down, track.down, **limits)
@@ -99,8 +106,23 @@ class StepStage:
             np.stack([view.up, view.down]),
             self._windows[np.stack([view.up_window, view.down_window])],
             path_w,
-            track.limits,
+            track,
         )
+
+    def _whitened(self, track: StepTrack, path: tuple[Any, Any], ticks: int) -> tuple[Any, Any]:
+        """Innovations of the newest ticks about the baseline, bounded where tails are heavy, and
+        the largest single one over its spread.
+        """
+        (old_w, new_w), (old_ok, new_ok) = (
+            (a[:, -ticks - ORDER : -ticks], a[:, -ticks:]) for a in path
+        )
+        tail = (old_w, old_ok)
+        z_w, known = whitening.innovations(new_w, new_ok, tail, track.coefficients)
+        gain = 1 - _total(track.coefficients)
+        z_w = np.where(known, z_w - (gain * track.base_w)[:, None], 0.0)
+        alone = np.abs(z_w).max(axis=1) / np.where(track.sigma_w > 0, track.sigma_w, np.inf)
+        bound_w = np.where(track.heavy, CLIP * track.sigma_w, np.inf)[:, None]
+        return np.clip(z_w, -bound_w, bound_w), alone
 
     def second(self, track: StepTrack, end_ns: int, ahead: int, reference_w: float) -> None:
         """
@@ -120,10 +142,10 @@ class StepStage:
         alarmed = track.alarmed_s > 0
         usable = enough & ~alarmed
         track.usable = np.concatenate([track.usable[:, 1:], usable[:, None]], axis=1)
-        track.disturbed = track.disturbed | (alarmed & (track.alarmed_s <= BUSY_S))
+        track.disturbed = track.disturbed | (alarmed & (track.alarmed_s <= BUSY_S * self._pace))
         if alarmed.any():
             self._settle(track, alarmed, np.abs(mean_w - before_w), enough)
-        if end_ns // NS_PER_S % BLOCK_S == 0:
+        if end_ns // NS_PER_S % self._block_s == 0:
             self._learn(track, end_ns, stop, LEAST_NOISE * reference_w)
 
     def disturb(self, track: StepTrack) -> None:
@@ -141,7 +163,7 @@ class StepStage:
             ]
         )
         level = enough & (track.alarmed_s >= 2) & (moved_w <= SETTLED * spread_w)
-        done = alarmed & (level | (track.alarmed_s > BUSY_S))
+        done = alarmed & (level | (track.alarmed_s > BUSY_S * self._pace))
         track.alarmed_s = np.where(done, 0, track.alarmed_s + alarmed)
         track.up, track.down = track.up & ~done, track.down & ~done
         track.since = np.where(done, 0, track.since)
@@ -152,7 +174,7 @@ class StepStage:
 
     def _rebase(self, track: StepTrack, rows: Any) -> None:
         """Baseline: a minute that ended before the longest window, or what there is since."""
-        old = track.usable[:, :-BASE_LAG_S]
+        old = track.usable[:, : -BASE_LAG_S * self._pace]
         aged = (old.sum(axis=1) >= 10)[:, None]
         use = track.usable & (~aged | (np.arange(track.usable.shape[1]) < old.shape[1]))
         count = use.sum(axis=1)
@@ -162,25 +184,32 @@ class StepStage:
 
     def _learn(self, track: StepTrack, end_ns: int, stop: int, least_w: float) -> None:
         """Every ten seconds: thresholds from block maxima, whiteners, baselines."""
-        teaches = ~track.disturbed & (track.sigma_w > 0) & (track.since >= BLOCK_S * self._per_s)
+        teaches = (
+            ~track.disturbed & (track.sigma_w > 0) & (track.since >= self._block_s * self._per_s)
+        )
         pushed = np.concatenate([track.maxima[:, :, 1:], track.block[:, :, None]], axis=2)
         track.maxima = np.where(teaches[:, None, None], pushed, track.maxima)
         track.blocks = np.minimum(track.blocks + teaches, BLOCKS)
         settled = ~track.disturbed
         track.block, track.disturbed = np.zeros_like(track.block), track.alarmed_s > 0
-        track.limits = self._limits(track)
+        filled = np.arange(BLOCKS) >= BLOCKS - track.blocks[:, None]
+        spiky = (filled & (track.maxima[:, 0, :] > SPIKE)).sum(axis=1)
+        track.heavy = (track.blocks < KNOWN_BLOCKS) | (spiky > SPIKY_SHARE * track.blocks)
+        track.limits = self._limits(track, filled)
         young = track.fit_samples.sum(axis=1) == 0
-        if end_ns // NS_PER_S % FIT_S == 0 or young.any():
-            whole = end_ns // NS_PER_S % FIT_S == 0
+        whole = end_ns // NS_PER_S % (FIT_S * self._pace) == 0
+        if whole or young.any():
             self._fit(track, settled & (whole | young), stop, least_w)
         self._rebase(track, track.alarmed_s == 0)
+        past = (track.path_w[:, :stop], track.path_ok[:, :stop])
+        track.innovations_w, _ = self._whitened(track, past, steps.TAIL)
 
     def _fit(self, track: StepTrack, teaches: Any, stop: int, least_w: float) -> None:
-        stretch = slice(stop - FIT_S * self._per_s, stop)
+        stretch = slice(stop - FIT_S * self._pace * self._per_s, stop)
         path_w, ok = track.path_w[:, stretch], track.path_ok[:, stretch]
         sums = whitening.autocovariance(path_w, ok, order=ORDER)
         count = ok.sum(axis=1)
-        teaches = teaches & (2 * count >= BLOCK_S * self._per_s)
+        teaches = teaches & (2 * count >= self._block_s * self._per_s)
         fits = np.concatenate([track.fits_w2[:, 1:], sums[:, None, :]], axis=1)
         track.fits_w2 = np.where(teaches[:, None, None], fits, track.fits_w2)
         samples = np.concatenate([track.fit_samples[:, 1:], count[:, None]], axis=1)
@@ -193,12 +222,12 @@ class StepStage:
             track.fit_samples.any(axis=1), np.maximum(found.sigma_w, least_w), 0.0
         )
 
-    def _limits(self, track: StepTrack) -> Any:
-        filled = np.arange(BLOCKS) >= BLOCKS - track.blocks[:, None]
+    def _limits(self, track: StepTrack, filled: Any) -> Any:
         levels = [
             extremes.level(
                 track.maxima[:, group, :],
                 filled,
+                track.heavy,
                 exceed=self.exceed,
                 prior=(place, 1.0, PRIOR_BLOCKS),
             )

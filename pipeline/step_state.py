@@ -9,7 +9,9 @@ import numpy as np
 
 from operators.steps import GROUPS, TAIL
 
-__all__ = ["BLOCKS", "BLOCK_S", "FITS", "FIT_S", "MEANS_S", "ORDER", "StepTrack"]
+__all__ = ["BLOCKS", "BLOCK_S", "FITS", "FIT_S", "ORDER", "StepTrack", "start"]
+
+# Spans are for ten ticks a second and more; slower sites take them ``layout.pace`` times as long.
 
 ORDER = 8
 """Of the whitening autoregression."""
@@ -54,15 +56,18 @@ class StepTrack:
     """The present block must not teach; (watched,) bool."""
     limits: Any
     """Thresholds of \\|G\\|; (watched, group)."""
+    heavy: Any
+    """Innovations are clipped; (watched,) bool."""
     up: Any
     down: Any
     alarmed_s: Any
     """Seconds since the node's past stopped to count, 0: it is quiet."""
 
 
-def start(watched: int, ring: int) -> StepTrack:
+def start(watched: int, ring: int, pace: int) -> StepTrack:
     """Nothing known: every node warming."""
     groups = len(GROUPS)
+    means_s = MEANS_S * pace
     return StepTrack(
         path_w=np.zeros((watched, ring)),
         path_ok=np.zeros((watched, ring), bool),
@@ -72,8 +77,8 @@ def start(watched: int, ring: int) -> StepTrack:
         sigma_w=np.zeros(watched),
         fits_w2=np.zeros((watched, FITS, ORDER + 1)),
         fit_samples=np.zeros((watched, FITS), np.int64),
-        means_w=np.zeros((watched, MEANS_S)),
-        usable=np.zeros((watched, MEANS_S), bool),
+        means_w=np.zeros((watched, means_s)),
+        usable=np.zeros((watched, means_s), bool),
         base_w=np.zeros(watched),
         base_samples=np.zeros(watched),
         maxima=np.zeros((watched, groups, BLOCKS)),
@@ -81,6 +86,7 @@ def start(watched: int, ring: int) -> StepTrack:
         block=np.zeros((watched, groups)),
         disturbed=np.zeros(watched, bool),
         limits=np.full((watched, groups), np.inf),
+        heavy=np.ones(watched, bool),
         up=np.zeros(watched, bool),
         down=np.zeros(watched, bool),
         alarmed_s=np.zeros(watched, np.int64),

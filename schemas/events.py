@@ -24,6 +24,7 @@ __all__ = [
     "SiteEvent",
     "SiteState",
     "Skill",
+    "StepTest",
     "WorkloadHint",
     "event_id",
     "family",
@@ -51,6 +52,25 @@ class Contributor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     channel_id: str
     amplitude_w: float
     phase_rad: float
+
+
+class StepTest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """
+    What a step was judged by: enough to compute its statistic again from the node's tick means.
+
+    With ``e[t] = x[t] - sum_k coefficients[k] x[t - k]`` and
+    ``z = (e - (1 - sum coefficients) baseline_w) / sigma_w`` (at most ``clip``, where there is
+    one), the statistic is ``|sum of z over the window| / sqrt(w (1 + w / b))``, w and b the ticks
+    of ``window_s`` and ``baseline_s``; it must pass the event's threshold.
+    """
+
+    tick_s: float
+    window_s: float
+    coefficients: tuple[float, ...]
+    sigma_w: float
+    baseline_w: float
+    baseline_s: float
+    clip: float | None = None
 
 
 class _Event(
@@ -98,6 +118,7 @@ class SiteEvent(_Event, frozen=True, kw_only=True, omit_defaults=True, forbid_un
     level: str
     channels: tuple[str, ...] | None = None
     contributors: tuple[Contributor, ...] | None = None
+    step_test: StepTest | None = None
 
 
 class GridEvent(_Event, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

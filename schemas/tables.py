@@ -53,6 +53,17 @@ WINDOWS = pa.schema(
 )
 
 _CONTRIBUTOR = pa.struct([("channel_id", TEXT), ("amplitude_w", REAL), ("phase_rad", REAL)])
+_STEP_TEST = pa.struct(
+    [
+        ("tick_s", REAL),
+        ("window_s", REAL),
+        ("coefficients", pa.list_(REAL)),
+        ("sigma_w", REAL),
+        ("baseline_w", REAL),
+        ("baseline_s", REAL),
+        ("clip", REAL),
+    ]
+)
 
 EVENTS = pa.schema(
     [
@@ -82,6 +93,9 @@ EVENTS = pa.schema(
         _column("peak_share", REAL, "0..1", "power moved as a share of the authority's peak"),
         _column("channels", pa.list_(TEXT), "", "channels that took part"),
         _column("contributors", pa.list_(_CONTRIBUTOR), "W, rad", "each channel's part"),
+        _column(
+            "step_test", _STEP_TEST, "s, 1, W", "what a step was judged by, to compute it again"
+        ),
         _column("quality", TEXT, "", "good, or the reason for doubt", known=True),
         _column("merged_into", TEXT, "", "event_id of the event it turned out to be"),
         PRODUCED,

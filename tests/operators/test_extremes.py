@@ -13,20 +13,23 @@ def blocks(scale, count=360, seed=3):
     return np.random.default_rng(seed).gumbel(3.4, scale, (1, count))
 
 
-def found(maxima, filled=True, exceed=1e-5):
+def found(maxima, *, filled=True, exceed=1e-5, heavy=False):
     """The level of one channel."""
     return float(
-        extremes.level(maxima, np.full(maxima.shape, filled), exceed=exceed, prior=PRIOR)[0]
+        extremes.level(
+            maxima, np.full(maxima.shape, filled), np.array([heavy]), exceed=exceed, prior=PRIOR
+        )[0]
     )
 
 
+@pytest.mark.parametrize("heavy", [False, True])
 @pytest.mark.parametrize("scale", [1.0, 2.0, 5.0])
-def test_level_is_the_quantile(scale):
+def test_level_is_the_quantile(scale, heavy):
     """From an hour of ten-second blocks the level is within 12 % of the law's own quantile, and
     never on the low side by more than 5 %.
     """
     true = 3.4 + scale * -np.log(-np.log1p(-1e-5))
-    levels = [found(blocks(scale, seed=s)) for s in range(40)]
+    levels = [found(blocks(scale, seed=s), heavy=heavy) for s in range(40)]
     assert np.mean(levels) == pytest.approx(true, rel=0.12)
     assert np.mean(levels) > 0.95 * true
 
@@ -40,6 +43,17 @@ def test_little_data_asks_for_more():
 def test_lighter_tails_than_the_prior_are_not_believed():
     """The scale is never below the prior's."""
     assert found(blocks(0.2)) > 3.4 + 11
+
+
+def test_a_few_blocks_with_events_move_the_tail_and_not_the_middle():
+    """One block in 20 at 15: the middle's level rises by less than 15 %, the moments' by more than
+    half.
+    """
+    maxima = blocks(1.0)
+    mixed = maxima.copy()
+    mixed[:, ::20] = 15.0
+    assert found(mixed) < 1.15 * found(maxima)
+    assert found(mixed, heavy=True) > 1.5 * found(maxima, heavy=True)
 
 
 def test_rarer_is_higher():

@@ -14,7 +14,18 @@ from schemas.contracts import schema_file, schemas_text
 
 SUFFIXES = [
     *("_ns", "_s", "_w", "_va", "_hz", "_rad", "_w_per_s", "_bytes"),
-    *("_share", "_ratio", "_factor", "statistic", "threshold", "synchrony", "x_over_r", "value"),
+    *(
+        "_share",
+        "_ratio",
+        "_factor",
+        "statistic",
+        "threshold",
+        "coefficients",
+        "clip",
+        "synchrony",
+        "x_over_r",
+        "value",
+    ),
 ]
 """The unit is the last word; a share, ratio, factor or synchrony has none; `value` has `unit`."""
 COUNTS = [
