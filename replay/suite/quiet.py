@@ -11,7 +11,7 @@ from replay.suite import yardsticks
 from replay.suite.backgrounds import Serving
 from replay.suite.case import Case, Setup
 from replay.suite.drive import drive
-from replay.suite.recompute import ratios, recomputed_row
+from replay.suite.recompute import ratios, recomputed_rows
 from replay.suite.rows import Counts, Row, rate_row
 from replay.suite.scene import T0_NS, Scene, nodes_named
 from replay.suite.sites import grouping
@@ -68,7 +68,7 @@ class Quiet(Case, frozen=True, tag="quiet"):
         told = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items())) or "none"
         rows = [self._row(what, len(events), days, goal=self.limit, note=f"{told}")]
         again = [x for one in done for x in one["recomputed"]]
-        rows += [recomputed_row(self.name, again)] if again else []
+        rows += recomputed_rows(self.name, again)
         for name in ("dP/dt", "RMS"):
             count = sum(one[name] for one in done)
             beaten = "beaten" if len(events) < count else "not beaten: it raised no more than we"

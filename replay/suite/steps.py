@@ -12,7 +12,7 @@ from replay.suite import yardsticks
 from replay.suite.backgrounds import Serving
 from replay.suite.case import Case, Setup
 from replay.suite.drive import Run, drive
-from replay.suite.recompute import ratios, recomputed_row
+from replay.suite.recompute import ratios, recomputed_rows
 from replay.suite.rows import Row, counts_of, share_row
 from replay.suite.scene import T0_NS, Scene, nodes_named
 from replay.suite.sites import RACK_W, RACKS_PER_PDU, Grouping, grouping
@@ -142,7 +142,7 @@ class _Stepping(Case, frozen=True):
         ours = share_row(self.name, _WHAT, right, self.least, note=note, counts=counts)
         again = [x for one in done for x in one["recomputed"]]
         yardstick = self._yardstick(done, ours, _mean(delays_s))
-        return [ours, recomputed_row(self.name, again), yardstick]
+        return [ours, *recomputed_rows(self.name, again), yardstick]
 
     def _yardstick(self, done: list[Any], ours: Row, ours_s: float) -> Row:
         """The dP/dt alarm on the same minutes, and in what it is beaten."""
