@@ -17,10 +17,9 @@ from schemas.units import NS_PER_S
 __all__ = ["Again", "ratios", "recomputed_rows"]
 
 _ORDER = 8
-_STRETCH_S, _MEMORY_S = 20, 600
-_CALM = 3
+_STRETCH_S, _STRETCHES = 20, 30
 _FIRST_NS = T0_NS + 60 * NS_PER_S
-_BASE_S, _LAG_S = 60, 26
+_BASE_S, _LAG_S, _LEAST_S = 60, 26, 10
 _EXACT = 1 - 1e-6
 """Sums in another order may differ in their last digits."""
 _TICK_NS = NS_PER_S // RACK_HZ
@@ -39,9 +38,9 @@ def ratios(run: Run, nodes: tuple[str, ...]) -> list[Again]:
 
     Once with the coefficients, scale and baseline the event names (`schemas.events.StepTest`), and
     once with nothing but the waveform, as documented in ``docs/operators.md``: whitened by an
-    autoregression of the ten minutes before, stretch by stretch of 20 s, without stretches in
-    which an event was open where there are others; about the mean of a minute that ended 26 s
-    before; the sum over the window over its own deviation. Node and instant are those of the
+    autoregression of the last ten minutes in which no event was open, stretch by stretch of 20 s;
+    about the mean of a minute that ended 26 s before, or of what there was since the last event;
+    the sum over the window over its own deviation. Node and instant are those of the
     event's first state, and what opened it is that node or one above it: the one that comes
     nearest, or the greater. Events beside an oscillation, which count from another level, are left
     out, and so is the first minute.
@@ -105,9 +104,12 @@ def _statistic(power_w: Any, event: SiteEvent, busy: Any) -> float:
     end = (event.opened_ns - T0_NS) // _TICK_NS
     window = (event.opened_ns - event.onset_ns) // _TICK_NS
     taps, sigma_w = _whitener(power_w[:end], busy[:end])
-    level = slice(max(end - (_LAG_S + _BASE_S) * RACK_HZ, 0), end - _LAG_S * RACK_HZ)
-    calm = ~busy[level]
-    usual_w = power_w[level][calm] if calm.sum() >= 10 * RACK_HZ else power_w[level]
+    before = np.flatnonzero(busy[: end - window])
+    since = int(before[-1]) + 1 if len(before) else 0
+    level = slice(max(end - (_LAG_S + _BASE_S) * RACK_HZ, since), end - _LAG_S * RACK_HZ)
+    if level.stop - level.start < _LEAST_S * RACK_HZ:
+        level = slice(since, max(end - window, since + 1))
+    usual_w = power_w[level]
     level_w = usual_w.mean()
     z_w = np.convolve(power_w[end - window - _ORDER : end] - level_w, taps, mode="valid")
     spread_w = sigma_w * np.sqrt(window * (1 + window / len(usual_w)))
@@ -118,9 +120,8 @@ def _whitener(power_w: Any, busy: Any) -> tuple[Any, float]:
     """Autoregression from autocovariances of calm stretches (Yule-Walker, solved as it stands)."""
     size = _STRETCH_S * RACK_HZ
     last = len(power_w) // size * size
-    starts = range(max(last - _MEMORY_S * RACK_HZ, 0), last, size)
-    calm = [start for start in starts if not busy[start : start + size].any()]
-    used = calm if len(calm) >= _CALM else list(starts)
+    calm = [at for at in range(0, last, size) if not busy[at : at + size].any()]
+    used = calm[-_STRETCHES:] or list(range(0, last, size))
     sums = np.zeros(_ORDER + 1)
     for start in used:
         x = power_w[start : start + size] - power_w[start : start + size].mean()

@@ -1,4 +1,4 @@
-"""An event's statistic, computed again: right for what the engine says, wrong for what it did not."""
+"""An event's statistic, computed again: right where the engine is, wrong where it is not."""
 
 from __future__ import annotations
 
