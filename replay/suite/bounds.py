@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["amplitude_w", "crb_hz", "delay_s", "detected", "marcum_q"]
+__all__ = ["amplitude_w", "crb_growth", "crb_hz", "delay_s", "detected", "marcum_q"]
 
 _TERMS = 400
 
@@ -59,3 +59,16 @@ def delay_s(swing_w: float, density_w2_per_hz: float, run_length: float) -> floa
 def crb_hz(strength: float, window_s: float) -> float:
     """The square root of the Cramer-Rao bound of the frequency, Hz: sqrt(6 / lambda) / (2 pi T)."""
     return math.sqrt(6 / strength) / (2 * math.pi * window_s)
+
+
+def crb_growth(t_s: Any, freq_hz: float, growth_per_s: float, swing: float, phase: float) -> float:
+    """
+    The square root of the Cramer-Rao bound of growth in white noise of unit variance, 1/s.
+
+    Of ``swing exp(growth t) cos(2 pi freq t + phase)`` with all four unknown, from Fisher's matrix.
+    """
+    size = swing * np.exp(growth_per_s * t_s)
+    angle = 2 * math.pi * freq_hz * t_s + phase
+    wave, quarter = size * np.cos(angle), -size * np.sin(angle)
+    columns = np.stack([t_s * wave, t_s * quarter, quarter, wave])
+    return math.sqrt(float(np.linalg.inv(columns @ columns.T)[0, 0]))

@@ -8,7 +8,11 @@ import secrets
 import time
 from pathlib import Path
 
+import numpy as np
+
+from pipeline.clock import SystemClock
 from replay.suite.backgrounds import REROLLED
+from replay.suite.page import fill
 from replay.suite.suite import load_suite, run_suite, to_stderr
 from replay.suite.table import lines
 
@@ -22,6 +26,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", help="suite: cases whose name holds or matches this")
     parser.add_argument("--seed", type=int, help="suite: random numbers (default: drawn, printed)")
     parser.add_argument("--jobs", type=int, default=2, help="suite: processes (default 2)")
+    parser.add_argument("--page", type=Path, help="suite: a page with its marks, to be filled")
 
 
 def score_suite(path: Path, args: argparse.Namespace) -> bool:
@@ -34,6 +39,9 @@ def score_suite(path: Path, args: argparse.Namespace) -> bool:
     rows = run_suite(suite, seed, max(args.jobs, 1), tell=to_stderr)
     wall_s = round(time.monotonic() - begin, 1)
     ok = all(row.ok for row in rows)
+    if args.page:
+        day = np.datetime64(SystemClock().now_ns(), "ns").astype("datetime64[D]")
+        fill(args.page, path.stem, rows, f"{day}, seed {seed}")
     if args.json:
         told = {"suite": path.stem, "seed": seed, "wall_s": wall_s, "rerolled": REROLLED, "ok": ok}
         print(json.dumps({**told, "rows": [row.as_json() for row in rows]}))

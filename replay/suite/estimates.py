@@ -53,27 +53,35 @@ class Frequency(Case, frozen=True, tag="frequency"):
             swing = np.sqrt(4 * strength / _SAMPLES)
             angle = 2 * math.pi * freq_hz[:, None] * t_s + rng.uniform(0, 2 * math.pi, (_BATCH, 1))
             x = swing[:, None] * np.sin(angle) + rng.standard_normal((_BATCH, _SAMPLES))
-            power = np.abs(np.fft.rfft(x - x.mean(axis=1, keepdims=True), axis=1)) ** 2
-            guess_hz = np.maximum(power.argmax(axis=1), 1) / window_s
+            guess_hz = _peak_hz(x, window_s)
             found_hz, _amplitude, _phase = tones.tone(x, guess_hz, rate_hz=float(_RATE_HZ))
             bound_hz = np.array([bounds.crb_hz(s, window_s) for s in strength])
             yield (found_hz - freq_hz) / bound_hz
 
     def rows(self, done: list[Any]) -> list[Row]:
         """Root mean square of error over bound; one row a number of cycles."""
-        rows = []
-        for cycles, errors in done[0].items():
-            low, high = intervals.rms_ratio(errors)
-            limit = self.limit_few if cycles < self.few else self.limit
-            rows.append(
-                Row(
-                    case=self.name,
-                    what=f"frequency RMSE / sqrt(CRB), {cycles:g} cycles",
-                    figure=float(np.sqrt(np.mean(errors**2))),
-                    trials=len(errors),
-                    low=low,
-                    high=high,
-                    goal=None if limit is None else Goal(limit),
-                )
+        return [
+            _ratio_row(
+                self.name,
+                f"frequency RMSE / sqrt(CRB), {cycles:g} cycles",
+                errors,
+                self.limit_few if cycles < self.few else self.limit,
             )
-        return rows
+            for cycles, errors in done[0].items()
+        ]
+
+
+def _peak_hz(x: Any, window_s: float) -> Any:
+    """Where each periodogram is highest, Hz."""
+    power = np.abs(np.fft.rfft(x - x.mean(axis=1, keepdims=True), axis=1)) ** 2
+    return np.maximum(power.argmax(axis=1), 1) / window_s
+
+
+def _ratio_row(case: str, what: str, errors: Any, limit: float | None) -> Row:
+    """Root mean square of errors in units of their bound."""
+    low, high = intervals.rms_ratio(errors)
+    figure = float(np.sqrt(np.mean(errors**2)))
+    goal = None if limit is None else Goal(limit)
+    return Row(
+        case=case, what=what, figure=figure, trials=len(errors), low=low, high=high, goal=goal
+    )

@@ -7,27 +7,28 @@ from collections.abc import Iterable, Sequence
 
 from replay.suite.rows import Row
 
-__all__ = ["lines"]
+__all__ = ["cells", "lines"]
 
 _HEAD = ("", "case", "what", "by", "figure", "95 % interval", "limit", "trials", "delay", "")
 
 
 def lines(rows: Sequence[Row]) -> list[str]:
     """A head, a line a row, and a last line with the count of those that miss their limit."""
-    cells = [_HEAD, *(_cells(row) for row in rows)]
-    widths = [max(len(line[k]) for line in cells) for k in range(len(_HEAD) - 1)]
-    told = [_line(line, widths) for line in cells]
+    table = [_HEAD, *(cells(row) for row in rows)]
+    widths = [max(len(line[k]) for line in table) for k in range(len(_HEAD) - 1)]
+    told = [_line(line, widths) for line in table]
     judged = [row for row in rows if row.goal is not None]
     missed = [row for row in judged if not row.ok]
     return [*told, f"{len(judged) - len(missed)} of {len(judged)} limits kept"]
 
 
-def _line(cells: Sequence[str], widths: Iterable[int]) -> str:
-    padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=False)]
-    return "  ".join([*padded, cells[-1]]).rstrip()
+def _line(row: Sequence[str], widths: Iterable[int]) -> str:
+    padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+    return "  ".join([*padded, row[-1]]).rstrip()
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def cells(row: Row) -> tuple[str, ...]:
+    """Verdict, case, what, by whom, figure, interval, limit, trials, delay, note."""
     limit, kind = "", ""
     if row.goal is not None:
         kind = "<=" if row.goal.kind == "at most" else ">="

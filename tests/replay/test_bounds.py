@@ -40,6 +40,10 @@ def test_the_bounds_agree_with_each_other() -> None:
     snr = strength * 2 / n / noise
     exact = math.sqrt(12 * rate_hz**2 / (4 * math.pi**2 * snr * n * (n**2 - 1)))
     assert bounds.crb_hz(strength, window_s) == pytest.approx(exact, rel=1e-5)
+    decay, swing, t_s = 0.5, 2.0, np.arange(4000) / rate_hz
+    long_window = math.sqrt(16 * decay**3 / rate_hz / swing**2)
+    found = bounds.crb_growth(t_s, 3.0, -decay, swing, 0.3)
+    assert found == pytest.approx(long_window, rel=0.02)
 
 
 def test_the_cusum_is_page_s_loop() -> None:

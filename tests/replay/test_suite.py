@@ -14,6 +14,7 @@ from replay.cli import main
 from replay.errors import PlanError
 from replay.suite import intervals, yardsticks
 from replay.suite.backgrounds import Noise, Serving
+from replay.suite.page import fill
 from replay.suite.rows import Goal, Row
 from replay.suite.scene import Scene
 from replay.suite.suite import FOLDER, Suite, find_suite, load_suite, run_suite, shipped_names
@@ -269,3 +270,22 @@ def test_shipped_suites_say_the_same_things() -> None:
     for case in short.case:
         found = (type(case), getattr(case, "least", None), getattr(case, "limit", None))
         assert found == limits[case.name]
+
+
+def test_a_page_is_filled_case_by_case(tmp_path: Path) -> None:
+    """Rows replace those of the same cases and leave the others; without marks one sentence."""
+    page = tmp_path / "page.md"
+    page.write_text("# A\n<!-- suite s -->\n<!-- end of suite -->\nrest\n")
+    rows = [Row(case=c, what="w", figure=2.0, trials=3, goal=Goal(1.0)) for c in ("a", "b")]
+    fill(page, "s", rows, "2026-11-25, seed 1")
+    fill(page, "s", [rows[1]], "2026-11-26, seed 2")
+    lines_now = page.read_text().splitlines()
+    assert [x.split("|")[1].strip() for x in lines_now if x.startswith("| ")] == ["case", "a", "b"]
+    assert [x.endswith("seed 2 |") for x in lines_now if x.startswith(("| a", "| b"))] == [
+        False,
+        True,
+    ]
+    assert "**missed**" in page.read_text()
+    assert (lines_now[0], lines_now[-1]) == ("# A", "rest")
+    with pytest.raises(PlanError, match="suite other"):
+        fill(page, "other", rows, "")
