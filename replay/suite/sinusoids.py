@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from replay.suite import bounds, intervals
+from replay.suite import bounds, intervals, yardsticks
 from replay.suite.backgrounds import Noise
 from replay.suite.case import Case, Setup
 from replay.suite.drive import Run, drive
@@ -106,11 +106,31 @@ class _Tones(Case, frozen=True):
         truths = [_truth(scene.site_id, tone) for tone in tones]
         run = drive(scene, self._seconds(), setup.maker(scene.layout, setup.detect, truths))
         late = [_found_s(run, truth) for truth in truths]
+        alarms_s = yardsticks.rms(run.node_w[0])
         return {
             "trials": [(float(s), *x) for s, x in zip(sizes, late, strict=True)],
+            "RMS": [
+                yardsticks.first_after(alarms_s, t.onset_s, t.end_s - t.onset_s) for t in tones
+            ],
             "others": len(run.events) - sum(x[0] is not None for x in late),
             "days": self._seconds() / 86_400,
         }
+
+    def yardstick(self, done: list[Any]) -> Row:
+        """The RMS detector on the same sinusoids, and in what it is beaten."""
+        ours = [(x[1], r) for one in done for x, r in zip(one["trials"], one["RMS"], strict=True)]
+        seen = [r for _x, r in ours if r is not None]
+        hits = sum(x is not None for x, _r in ours)
+        both = [(x, r) for x, r in ours if x is not None and r is not None]
+        sooner = sum(x < r for x, r in both)
+        note = (
+            f"share {'beaten' if hits > len(seen) else 'not beaten'}, "
+            f"ours sooner in {sooner} of {len(both)} that both found"
+        )
+        return share_row(
+            self.name, "sinusoids found, all sizes", (len(seen), len(ours)), None, note=note,
+            detector="RMS", counts=counts_of([r is not None for _x, r in ours], seen, 0, 0.0),
+        )  # fmt: skip
 
 
 class Detection(_Tones, frozen=True, tag="tone-detection"):
@@ -152,7 +172,7 @@ class Detection(_Tones, frozen=True, tag="tone-detection"):
                     counts=counts_of([x[1] is not None for x in trials], late, 0, 0.0),
                 )
             )
-        return rows
+        return [*rows, self.yardstick(done)]
 
 
 class Sequential(_Tones, frozen=True, tag="tone-delay"):
@@ -202,7 +222,7 @@ class Sequential(_Tones, frozen=True, tag="tone-delay"):
                     counts=counts_of(found, [x[1] for x in trials if x[1] is not None], 0, 0.0),
                 )
             )
-        return rows
+        return [*rows, self.yardstick(done)]
 
 
 def _truth(site_id: str, tone: Tone) -> Truth:
