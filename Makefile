@@ -11,9 +11,10 @@ UV_COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-i
 	--custom-compile-command "make lock"
 PORT ?= 9092
 DATA ?=
+SCORE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-long demo bench kafka image lock clean
+.PHONY: help setup check format test test-long demo score bench kafka image lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -47,6 +48,9 @@ test-long: setup ## kill tests, floods
 
 demo: setup ## the main job on the shipped trace: Kafka, a worker, events, a query; then replay
 	@$(BIN)/python -m replay demo --live
+
+score: setup ## the detectors against their bounds, each figure with its 95 % interval (up to an hour)
+	$(BIN)/python -m replay score detectors $(SCORE)
 
 bench: setup ## samples per second, in-process and through the broker
 	$(BIN)/python -m tests.bench

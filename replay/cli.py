@@ -29,6 +29,8 @@ from replay.runner import Result, replay
 from replay.score import Score, scored
 from replay.simulate import simulate
 from replay.source import Trace, find_traces, open_trace
+from replay.suite.door import add_flags, score_suite
+from replay.suite.suite import find_suite
 
 __all__ = ["DEMO", "main"]
 
@@ -77,8 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     _trace_form(run)
     _common(run)
     run.set_defaults(run=_run)
-    marks = verbs.add_parser("score", help="replay traces that have a truth.json and count hits")
-    marks.add_argument("trace", type=Path)
+    marks = verbs.add_parser("score", help="hits and false alarms: a trace with truth, or a suite")
+    marks.add_argument("trace", type=Path, help="a trace, a folder of traces, a suite or its TOML")
+    add_flags(marks)
     _trace_form(marks)
     _common(marks)
     marks.set_defaults(run=_score)
@@ -203,6 +206,9 @@ def _speed(text: str) -> float | None:
 
 
 def _score(args: argparse.Namespace) -> int:
+    suite = None if args.trace.is_dir() else find_suite(args.trace)
+    if suite is not None:
+        return GOOD if score_suite(suite, args) else FAILED
     paths, rows, code = find_traces(args.trace), [], GOOD
     for path in paths:
         trace = _opened(args, path)

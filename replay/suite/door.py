@@ -1,0 +1,50 @@
+"""``replay score SUITE``: a suite from the command line, as a table or as one JSON object."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import time
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.clock import SystemClock
+from replay.suite.backgrounds import REROLLED
+from replay.suite.page import fill
+from replay.suite.suite import load_suite, run_suite, to_stderr
+from replay.suite.table import lines
+
+__all__ = ["add_flags", "score_suite"]
+
+_SEED_BITS = 31
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """What ``replay score`` takes for a suite and not for a trace."""
+    parser.add_argument("--only", help="suite: cases whose name holds or matches this")
+    parser.add_argument("--seed", type=int, help="suite: random numbers (default: drawn, printed)")
+    parser.add_argument("--jobs", type=int, default=2, help="suite: processes (default 2)")
+    parser.add_argument("--page", type=Path, help="suite: a page with its marks, to be filled")
+
+
+def score_suite(path: Path, args: argparse.Namespace) -> bool:
+    """Run the suite and print its rows; whether all keep their limits."""
+    suite = load_suite(path).only(args.only)
+    seed = secrets.randbits(_SEED_BITS) if args.seed is None else args.seed
+    if not args.json:
+        print(f"suite {path.stem}, seed {seed}\nbackgrounds: {REROLLED}", flush=True)
+    begin = time.monotonic()
+    rows = run_suite(suite, seed, max(args.jobs, 1), tell=to_stderr)
+    wall_s = round(time.monotonic() - begin, 1)
+    ok = all(row.ok for row in rows)
+    if args.page:
+        day = np.datetime64(SystemClock().now_ns(), "ns").astype("datetime64[D]")
+        fill(args.page, path.stem, rows, f"{day}, seed {seed}")
+    if args.json:
+        told = {"suite": path.stem, "seed": seed, "wall_s": wall_s, "rerolled": REROLLED, "ok": ok}
+        print(json.dumps({**told, "rows": [row.as_json() for row in rows]}))
+    else:
+        print("\n".join([*lines(rows), f"{wall_s:.0f} s"]))
+    return ok

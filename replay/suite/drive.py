@@ -1,0 +1,69 @@
+"""Scenes straight into the detectors: no files, no decode; what is measured is the engine."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from pipeline.align_state import Block
+from pipeline.detect import DetectSettings
+from pipeline.device import CPU
+from pipeline.engine import Engine
+from pipeline.layout import SiteLayout
+from replay.suite.scene import Scene
+from replay.truth import Truth
+from schemas.events import SiteEvent
+
+__all__ = ["Detector", "Maker", "Run", "drive", "lockstep"]
+
+BLOCK_S = 60
+"""Grid seconds of a block: as many as the engine takes at once."""
+
+
+class Detector(Protocol):
+    """What the suite measures: the engine, or something that stands in for it."""
+
+    def start(self) -> Any:
+        """The state before the first block."""
+
+    def step(self, state: Any, block: Block) -> tuple[Any, Any]:
+        """Work off one block; the outcome has ``events``."""
+
+    def finish(self, state: Any, quality: Any) -> tuple[Any, Any]:
+        """End of the stream."""
+
+
+Maker = Callable[[SiteLayout, DetectSettings, Sequence[Truth]], Detector]
+"""Makes a detector for a site. The truth is for oracles alone; the engine never sees it."""
+
+
+def lockstep(layout: SiteLayout, detect: DetectSettings, _truth: Sequence[Truth]) -> Detector:
+    """The engine on the CPU."""
+    return Engine(layout, detect, CPU, report=False)
+
+
+@dataclasses.dataclass
+class Run:
+    """Every event's states in the order they were published; what the nodes drew."""
+
+    states: list[SiteEvent]
+    node_w: Any
+    seconds: int
+
+    @property
+    def events(self) -> list[SiteEvent]:
+        """Final states of the events that stand, by opening."""
+        final = {event.event_id: event for event in self.states}
+        standing = (event for event in final.values() if event.merged_into is None)
+        return sorted(standing, key=lambda event: (event.opened_ns, event.event_id))
+
+
+def drive(scene: Scene, seconds: int, detector: Detector, block_s: int = BLOCK_S) -> Run:
+    """Run a scene through a detector from its first block to the end of its stream."""
+    state, states = detector.start(), []
+    for block in scene.blocks(seconds, block_s):
+        state, outcome = detector.step(state, block)
+        states += outcome.events
+    states += detector.finish(state, "end_of_stream")[1].events
+    return Run(states, scene.node_w, seconds)

@@ -1,0 +1,149 @@
+"""The statistic that opened an event, once more: from the waveform, by other code."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from replay.suite.drive import Run
+from replay.suite.rows import Row, share_row
+from replay.suite.scene import T0_NS
+from replay.suite.sites import RACK_HZ
+from schemas.events import SiteEvent, family
+from schemas.units import NS_PER_S
+
+__all__ = ["Again", "ratios", "recomputed_rows"]
+
+_ORDER = 8
+_STRETCH_S, _STRETCHES = 20, 30
+_FIRST_NS = T0_NS + 60 * NS_PER_S
+_BASE_S, _LAG_S, _LEAST_S = 60, 26, 10
+_EXACT = 1 - 1e-6
+"""Sums in another order may differ in their last digits."""
+_TICK_NS = NS_PER_S // RACK_HZ
+
+
+class Again(NamedTuple):
+    """One event's statistic over the threshold it names: as it was, and with our own whitener."""
+
+    told: float
+    own: float
+
+
+def ratios(run: Run, nodes: tuple[str, ...]) -> list[Again]:
+    """
+    For each ramp that says what it was judged by: its statistic, from the waveform.
+
+    Once with the coefficients, scale and baseline the event names (`schemas.events.StepTest`), and
+    once with nothing but the waveform, as documented in ``docs/operators.md``: whitened by an
+    autoregression of the last ten minutes in which no event was open, stretch by stretch of 20 s;
+    about the mean of a minute that ended 26 s before, or of what there was since the last event;
+    the sum over the window over its own deviation. Node and instant are those of the
+    event's first state, and what opened it is that node or one above it: the one that comes
+    nearest, or the greater. Events beside an oscillation, which count from another level, are left
+    out, and so is the first minute.
+    """
+    first: dict[str, SiteEvent] = {}
+    for event in run.states:
+        first.setdefault(event.event_id, event)
+    busy = _busy(run)
+    found = []
+    for event in first.values():
+        if family(event.kind) != "ramp" or event.statistic is None or event.threshold is None:
+            continue
+        if event.opened_ns > _FIRST_NS and not _beside(event, run):
+            rows = [run.node_w[row] for row in _rows(event, nodes)]
+            own = max(_statistic(power_w, event, busy) for power_w in rows)
+            values = np.array([_as_told(power_w, event) for power_w in rows])
+            told = float(values[np.argmin(np.abs(values - event.statistic))])
+            found.append(Again(told / event.threshold, own / event.threshold))
+    return found
+
+
+def _as_told(power_w: Any, event: SiteEvent) -> float:
+    """The statistic with what the event says it was judged by; 0 where it does not say."""
+    test = event.step_test
+    if test is None:
+        return 0.0
+    end = (event.opened_ns - T0_NS) // _TICK_NS
+    window, behind = (round(s / test.tick_s) for s in (test.window_s, test.baseline_s))
+    taps = np.concatenate([[1.0], -np.array(test.coefficients)])
+    stretch_w = power_w[end - window - len(test.coefficients) : end] - test.baseline_w
+    z = np.convolve(stretch_w, taps, mode="valid") / test.sigma_w
+    z = z if test.clip is None else z.clip(-test.clip, test.clip)
+    return float(abs(z.sum())) / math.sqrt(window * (1 + window / behind))
+
+
+def _rows(event: SiteEvent, nodes: tuple[str, ...]) -> set[int]:
+    """Rows of the POI and of the PDU at or above the event's node (rack-3-17 is under pdu-3)."""
+    pdu = event.node_id.replace("rack", "pdu").rsplit("-", max(event.node_id.count("-") - 1, 0))[0]
+    return {0, nodes.index(pdu) if pdu in nodes else 0}
+
+
+def _beside(event: SiteEvent, run: Run) -> bool:
+    return any(
+        one.kind == "oscillation"
+        and one.opened_ns <= event.opened_ns <= (one.closed_ns or one.updated_ns)
+        for one in run.events
+    )
+
+
+def _busy(run: Run) -> Any:
+    """Ticks at which an event was open."""
+    busy = np.zeros(run.node_w.shape[1], bool)
+    for event in run.events:
+        from_ns, until_ns = event.onset_ns, event.closed_ns or event.updated_ns
+        busy[(from_ns - T0_NS) // _TICK_NS : (until_ns - T0_NS) // _TICK_NS + 1] = True
+    return busy
+
+
+def _statistic(power_w: Any, event: SiteEvent, busy: Any) -> float:
+    """|sum of the window's innovations| / (sigma sqrt(w (1 + w / n))), n behind the level."""
+    end = (event.opened_ns - T0_NS) // _TICK_NS
+    window = (event.opened_ns - event.onset_ns) // _TICK_NS
+    taps, sigma_w = _whitener(power_w[:end], busy[:end])
+    before = np.flatnonzero(busy[: end - window])
+    since = int(before[-1]) + 1 if len(before) else 0
+    level = slice(max(end - (_LAG_S + _BASE_S) * RACK_HZ, since), end - _LAG_S * RACK_HZ)
+    if level.stop - level.start < _LEAST_S * RACK_HZ:
+        level = slice(since, max(end - window, since + 1))
+    usual_w = power_w[level]
+    level_w = usual_w.mean()
+    z_w = np.convolve(power_w[end - window - _ORDER : end] - level_w, taps, mode="valid")
+    spread_w = sigma_w * np.sqrt(window * (1 + window / len(usual_w)))
+    return float(abs(z_w.sum()) / spread_w)
+
+
+def _whitener(power_w: Any, busy: Any) -> tuple[Any, float]:
+    """Autoregression from autocovariances of calm stretches (Yule-Walker, solved as it stands)."""
+    size = _STRETCH_S * RACK_HZ
+    last = len(power_w) // size * size
+    calm = [at for at in range(0, last, size) if not busy[at : at + size].any()]
+    used = calm[-_STRETCHES:] or list(range(0, last, size))
+    sums = np.zeros(_ORDER + 1)
+    for start in used:
+        x = power_w[start : start + size] - power_w[start : start + size].mean()
+        sums += [float(np.dot(x[lag:], x[: size - lag])) for lag in range(_ORDER + 1)]
+    places = np.abs(np.arange(_ORDER)[:, None] - np.arange(_ORDER)[None, :])
+    weights = np.linalg.solve(sums[places], sums[1:])
+    sigma_w = np.sqrt((sums[0] - float(np.dot(weights, sums[1:]))) / (len(used) * size))
+    return np.concatenate([[1.0], -weights]), float(sigma_w)
+
+
+def recomputed_rows(case: str, found: list[Again]) -> list[Row]:
+    """Share of the events whose statistic, computed again, exceeds the threshold they name."""
+    if not found:
+        return []
+    what = "events whose statistic, recomputed, exceeds its threshold"
+    told, own = ([one[k] for one in found] for k in (0, 1))
+    sure = sum(x > _EXACT for x in told)
+    blind = sum(x > 1 for x in own)
+    return [
+        share_row(case, what, (sure, len(told)), 1.0, note=f"least {min(told):.4f} of it"),
+        share_row(
+            case, f"{what}, by another whitener", (blind, len(own)), None,
+            note=f"least {min(own):.3f} of it",
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,291 @@
+"""The proof itself: it goes green for a perfect detector and red for every kind of bad one."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from replay.cli import main
+from replay.errors import PlanError
+from replay.suite import intervals, yardsticks
+from replay.suite.backgrounds import Noise, Serving
+from replay.suite.page import fill
+from replay.suite.rows import Goal, Row
+from replay.suite.scene import Scene
+from replay.suite.suite import FOLDER, Suite, find_suite, load_suite, run_suite, shipped_names
+from replay.suite.table import lines
+from tests.replay import stand_ins
+
+SMALL = """
+[[case]]
+family = "quiet"
+name = "quiet"
+racks = 40
+site_days = 2.3
+piece_h = 12.0
+warm_s = 0
+
+[[case]]
+family = "steps"
+name = "steps"
+racks = 40
+trials = 12
+per_piece = 6
+apart_s = 60.0
+warm_s = 60.0
+
+[[case]]
+family = "partial"
+name = "partial"
+racks = 40
+trials = 12
+per_piece = 6
+apart_s = 60.0
+warm_s = 60.0
+
+[[case]]
+family = "delays"
+name = "delays"
+background = "real"
+racks = 40
+sizes = [2.0, 4.0]
+trials = 6
+per_piece = 12
+apart_s = 120
+warm_s = 420
+calibration_h = 1.0
+limit = 1.6
+
+[[case]]
+family = "tone-detection"
+name = "tones"
+racks = 40
+strengths = [60.0]
+trials = 4
+per_piece = 4
+longest_s = 40.0
+rest_s = 60
+warm_s = 60
+
+[[case]]
+family = "tone-delay"
+name = "tone-delays"
+racks = 40
+bounds_s = [5.0]
+trials = 4
+per_piece = 4
+rest_s = 60
+warm_s = 60
+
+[[case]]
+family = "jobs"
+name = "jobs"
+racks = 40
+job_racks = 20
+hours = 1
+warm_s = 60
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Suite:
+    """Every family of steps and quiet, on a site small enough to simulate days of it."""
+    (tmp_path / "small.toml").write_text(SMALL)
+    return load_suite(tmp_path / "small.toml")
+
+
+def _rows(suite: Suite, maker: type) -> list[Row]:
+    return run_suite(suite, 1, 1, maker, tell=lambda _line: None)
+
+
+def _ours(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if row.goal is not None]
+
+
+def test_an_oracle_keeps_every_limit(small: Suite) -> None:
+    """All found, nothing for nothing, no delay, every rack named: the suite can be green."""
+    rows = _ours(_rows(small, stand_ins.Oracle))
+    assert [row.ok for row in rows] == [True] * len(rows)
+    perfect = {"quiet": [0], "steps": [1], "partial": [1, 1, 1], "delays": [0, 0]}
+    perfect |= {"tones": [1], "tone-delays": [0], "jobs": [1, 1, 0]}
+    figures = [figure for case in perfect.values() for figure in case]
+    assert list(perfect) == [case.name for case in small.case]
+    assert [row.figure for row in rows] == pytest.approx(figures, abs=1e-6)
+    assert max(row.counts.delay_s.p95 for row in rows if row.counts.hits) < 1e-6
+    assert sum(row.counts.false_alarms for row in rows) == 0
+
+
+def test_the_blind_miss_everything(small: Suite) -> None:
+    """Without an event nothing is found, however short the row: its interval is below the limit."""
+    rows = _ours(_rows(small, stand_ins.Blind))
+    red = {(row.case, row.what) for row in rows if not row.widened().ok}
+    green = {(row.case, row.what) for row in rows} - red
+    assert {case for case, _what in red} == {c.name for c in small.case} - {"quiet"}
+    assert green == {("quiet", rows[0].what), ("jobs", "other events per hour of training")}
+    assert rows[1].counts.misses == 12
+
+
+def test_the_late_are_told_so(small: Suite) -> None:
+    """A minute after each onset is too late for a bound, and for no share of what was found."""
+    rows = _ours(_rows(small, stand_ins.Late))
+    red = {row.case for row in rows if not row.widened().ok}
+    assert red == {"delays", "tone-delays", "tones"}
+
+
+def test_who_cries_wolf_is_over_the_bound(small: Suite) -> None:
+    """An alarm every quarter of an hour is 96 a day, and seen to be, widened too."""
+    (quiet,) = _ours(_rows(small.only("quiet"), stand_ins.Crying))
+    assert quiet.figure == pytest.approx(96, rel=0.03)
+    assert not quiet.ok
+    assert not quiet.widened().ok
+
+
+def test_the_wrong_racks_are_no_racks(small: Suite) -> None:
+    """Naming all of 40 racks where 4 stepped has recall and no precision."""
+    precision, recall = _ours(_rows(small.only("partial"), stand_ins.Careless))[-2:]
+    assert precision.figure == pytest.approx(0.1)
+    assert recall.figure == 1.0
+    assert (precision.widened().ok, recall.ok) == (False, True)
+
+
+def test_one_seed_one_answer_however_many_processes(small: Suite) -> None:
+    """Two processes and one give the same rows; another seed gives other backgrounds."""
+    few = small.only("steps")
+    rows = [run_suite(few, 7, jobs, tell=lambda _line: None) for jobs in (1, 2)]
+    assert rows[0] == rows[1]
+    assert run_suite(few, 8, 1, tell=lambda _line: None) != rows[0]
+
+
+def test_intervals_are_those_of_the_tables() -> None:
+    """Clopper-Pearson and Garwood against figures printed in their textbooks."""
+    assert intervals.share(0, 10) == pytest.approx((0.0, 0.3085), abs=1e-4)
+    assert intervals.share(990, 1000) == pytest.approx((0.98168, 0.99519), abs=1e-5)
+    assert intervals.rate(0, 1.0) == pytest.approx((0.0, 2.9957), abs=1e-3)
+    assert intervals.rate(10, 2.0) == pytest.approx((2.7127, 8.4811), abs=1e-3)
+    values = np.arange(100.0)
+    low, high = intervals.mean(values)
+    assert low < 49.5 < high
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 10, rel=0.1)
+
+
+def test_backgrounds_are_the_real_thing() -> None:
+    """Racks draw what they should on average, roll on without a seam, and are redrawn in time."""
+    rng = np.random.default_rng(3)
+    serving = Serving(40, rng)
+    minutes = [serving.minute() for _ in range(61)]
+    assert all(x.shape == (40, 601) for x in minutes)
+    whole = np.concatenate([x[:, :-1] for x in minutes], axis=1)
+    assert whole.mean() == pytest.approx(40e3, rel=0.02)
+    seams = np.concatenate([x[:, -1:] - y[:, :1] for x, y in itertools.pairwise(minutes)])
+    assert np.abs(seams).max() < 1.0
+    noise = Noise(3, 10.0, rng)
+    assert noise.minute()[:, -1] == pytest.approx(noise.minute()[:, 0])
+
+
+def test_a_scene_adds_up() -> None:
+    """The POI's meter reads the racks' sum, and PDUs are theirs, injections and all."""
+    rng = np.random.default_rng(4)
+    scene = Scene(Noise(40, 5.0, rng), 40, 30, rng)
+    blocks = list(scene.blocks(120, 1))
+    racks_w = np.concatenate([b.power_w["rack"] for b in blocks], axis=1)
+    assert scene.node_w.shape == (3, 1200)
+    assert scene.node_w[1] == pytest.approx(racks_w[:20].sum(axis=0))
+    assert scene.node_w[0] == pytest.approx(racks_w.sum(axis=0), rel=1e-3)
+
+
+def test_yardsticks_do_what_they_say() -> None:
+    """A step crosses the dP/dt alarm once, at its sample; a swing trips the RMS within 15 s."""
+    power_w = np.full(6000, 100.0)
+    power_w[3000:] += 1.0
+    assert yardsticks.dpdt(power_w, 100.0) == pytest.approx([300.1])
+    rng = np.random.default_rng(5)
+    t_s = np.arange(6000) / 10
+    swing = rng.standard_normal(6000) + np.where(t_s >= 400, 10 * np.sin(2 * math.pi * t_s), 0)
+    (alarm,) = yardsticks.rms(swing)
+    assert 400 < alarm < 410
+    assert len(yardsticks.rms(rng.standard_normal(6000))) == 0
+
+
+def test_a_row_is_judged_by_what_it_says() -> None:
+    """The figure, or the bound, against its limit; an unknown figure keeps none."""
+    row = Row(case="a", what="b", figure=1.2, trials=3, low=0.9, high=1.7, goal=Goal(1.0))
+    assert (row.ok, row.widened().ok) == (False, True)
+    assert not Row(case="a", what="b", figure=None, trials=0, goal=Goal(1.0)).ok
+    assert "MISSED" in lines([row])[1]
+    assert lines([row])[-1] == "0 of 1 limits kept"
+    assert row.as_json()["limit"] == 1.0
+
+
+def test_a_suite_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
+    """Unknown fields and families, a name twice, a case that is not there."""
+    bad = tmp_path / "bad.toml"
+    for text, words in (
+        ('[[case]]\nfamily = "quiet"\nname = "a"\nrakcs = 3', "rakcs"),
+        ('[[case]]\nfamily = "none"\nname = "a"', "none"),
+        ('[[case]]\nfamily = "quiet"\nname = "a"\n' * 2, "twice"),
+    ):
+        bad.write_text(text)
+        with pytest.raises(PlanError, match=words):
+            load_suite(bad)
+    with pytest.raises(PlanError, match="no case"):
+        load_suite(FOLDER / "detectors.toml").only("nothing-like-it")
+    assert find_suite("detectors") == FOLDER / "detectors.toml"
+    assert find_suite("no-such-suite") is None
+
+
+def test_the_door_says_seed_rows_and_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``replay score SUITE --json``: one object, its rows with the promised keys; exit 1 on red."""
+    path = tmp_path / "tiny.toml"
+    path.write_text(SMALL)
+    code = main(["score", str(path), "--only", "steps", "--json", "--jobs", "1"])
+    told = json.loads(capsys.readouterr().out)
+    promised = (
+        "truth hits misses false_alarms site_days false_alarms_per_site_day delay_s "
+        "case what figure limit trials low high ok"
+    )
+    assert all(set(promised.split()) <= set(row) for row in told["rows"])
+    assert code == (0 if told["ok"] else 1)
+    assert {"suite", "seed", "wall_s", "rerolled", "rows"} <= set(told)
+    again = ["score", str(path), "--only", "steps", "--seed", str(told["seed"]), "--jobs", "1"]
+    assert main(again) == code
+    assert f"seed {told['seed']}" in capsys.readouterr().out
+
+
+def test_shipped_suites_say_the_same_things() -> None:
+    """The short form has the cases of the long one, with the same limits, and is widened."""
+    assert set(shipped_names()) >= {"detectors", "detectors-short"}
+    whole, short = (load_suite(FOLDER / f"{n}.toml") for n in ("detectors", "detectors-short"))
+    assert short.widened
+    assert not whole.widened
+    limits = {
+        c.name: (type(c), getattr(c, "least", None), getattr(c, "limit", None)) for c in whole.case
+    }
+    for case in short.case:
+        found = (type(case), getattr(case, "least", None), getattr(case, "limit", None))
+        assert found == limits[case.name]
+
+
+def test_a_page_is_filled_case_by_case(tmp_path: Path) -> None:
+    """Rows replace those of the same cases and leave the others; without marks one sentence."""
+    page = tmp_path / "page.md"
+    page.write_text("# A\n<!-- suite s -->\n<!-- end of suite -->\nrest\n")
+    rows = [Row(case=c, what="w", figure=2.0, trials=3, goal=Goal(1.0)) for c in ("a", "b")]
+    fill(page, "s", rows, "2026-11-25, seed 1")
+    fill(page, "s", [rows[1]], "2026-11-26, seed 2")
+    lines_now = page.read_text().splitlines()
+    assert [x.split("|")[1].strip() for x in lines_now if x.startswith("| ")] == ["case", "a", "b"]
+    assert [x.endswith("seed 2 |") for x in lines_now if x.startswith(("| a", "| b"))] == [
+        False,
+        True,
+    ]
+    assert "**missed**" in page.read_text()
+    assert (lines_now[0], lines_now[-1]) == ("# A", "rest")
+    with pytest.raises(PlanError, match="suite other"):
+        fill(page, "other", rows, "")
