@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from operators import steps
@@ -140,15 +142,8 @@ class RampEvents:
         here, pre = self._ring + k, self._before
         windows = np.minimum(found.window[direction, :, k], self._longest)
         ways_w = sign * found.path_w
-        first = here - windows + 1
-        base_w = np.array(
-            [mean(way_w[at - pre : at]) for way_w, at in zip(ways_w, first, strict=True)]
-        )
-        moved_w = np.array(
-            [mean(way_w[at : here + 1]) for way_w, at in zip(ways_w, first, strict=True)]
-        )
-        moved_w, floor_w = moved_w - base_w, self._floor_share * view.reference_w
-        lasting_w = ways_w[:, here - self._hold + 1 : here + 1].min(axis=1) - base_w
+        moved_w, lasting_w = self._moves(ways_w, here, windows)
+        floor_w = self._floor_share * view.reference_w
         lasts = ~found.track.heavy | (lasting_w >= np.maximum(floor_w, 0.5 * moved_w))
         able = (ratio >= 1) & (moved_w >= floor_w) & lasts
         if not able.any():
@@ -175,6 +170,15 @@ class RampEvents:
             depth_w=float(path_w.max()),
             grown_w=float(path_w.max()),
         )
+
+    def _moves(self, ways_w: Any, here: int, windows: Any) -> tuple[Any, Any]:
+        """How far each way moved within its window, and what of it has lasted; (watched,)."""
+        first, pre = here - windows + 1, self._before
+        rows = list(zip(ways_w, first, strict=True))
+        base_w = np.array([mean(way_w[at - pre : at]) for way_w, at in rows])
+        moved_w = np.array([mean(way_w[at : here + 1]) for way_w, at in rows])
+        lasting_w = ways_w[:, here - self._hold + 1 : here + 1].min(axis=1)
+        return moved_w - base_w, lasting_w - base_w
 
     def _test(self, view: RampView, watched: int, window: int, k: int) -> StepTest:
         """What is needed to compute the statistic again from the node's power alone."""

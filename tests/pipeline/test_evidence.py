@@ -242,4 +242,4 @@ def test_a_row_explains_itself(replayed):
     assert rows == [(layout.topology.dumps(), layout.digest, 11, 11)]
     _, rows = archive.query(root, "SELECT settings, pre_s, post_s FROM rules")
     assert rows[0][1:] == (10.0, 10.0)
-    assert '"ramp_factor":4.5' in rows[0][0]
+    assert '"false_alarms_per_day":1.0' in rows[0][0]
