@@ -75,7 +75,7 @@ def test_white_noise_is_standard_normal_in_every_group():
     """The maxima of G^2/2 over 100 samples follow Gumbel's law of scale 1: those passed once in
     1,000 blocks lie within 1.2 of what the places in the pipeline foretell.
     """
-    from pipeline.step_stage import PRIOR_PLACES
+    from pipeline.step_stage import GAUSSIAN
 
     z = np.random.default_rng(2).standard_normal((32, steps.TAIL + 40_000))
     rows = np.ones(32)
@@ -83,6 +83,6 @@ def test_white_noise_is_standard_normal_in_every_group():
         z, rows, np.full((32, 40_000), 10_000), rows * 1e12, np.ones((32, len(steps.GROUPS)))
     )
     blocks = view.greatest.reshape(32, len(steps.GROUPS), 400, 100).max(axis=3) ** 2 / 2
-    for group, place in enumerate(PRIOR_PLACES):
+    for group, (_, _, place) in enumerate(GAUSSIAN):
         passed = np.quantile(blocks[:, group], 0.999)
         assert passed == pytest.approx(place + np.log(1000), abs=1.2)
