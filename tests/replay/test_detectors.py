@@ -15,7 +15,6 @@ from replay.suite.work import Order
 
 SUITE = load_suite(FOLDER / "detectors-short.toml")
 BEHIND = {
-    "tone-detection": "one window of 20 s and a floor of 0.3 % of the site",
     "tone-delay": "one window of 20 s and a floor of 0.3 % of the site",
     "training-hour": "nothing below 0.3 Hz, and lines are judged by one window",
     "isone-case-3": "amplitude of the 20-s window, not of the peak",
