@@ -43,7 +43,7 @@ class Case(
         return 1.0
 
     def work(self, setup: Setup, rng: np.random.Generator) -> Any:
-        """Do one piece; the answer goes from process to process."""
+        """Do one piece; the answer is plain data: it goes from process to process as JSON."""
         raise NotImplementedError
 
     def rows(self, done: list[Any]) -> list[Row]:

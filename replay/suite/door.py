@@ -13,8 +13,9 @@ import numpy as np
 from pipeline.clock import SystemClock
 from replay.suite.backgrounds import REROLLED
 from replay.suite.page import fill
-from replay.suite.suite import load_suite, run_suite, to_stderr
+from replay.suite.suite import load_suite, run_suite
 from replay.suite.table import lines
+from replay.suite.work import Order
 
 __all__ = ["add_flags", "score_suite"]
 
@@ -26,6 +27,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", help="suite: cases whose name holds or matches this")
     parser.add_argument("--seed", type=int, help="suite: random numbers (default: drawn, printed)")
     parser.add_argument("--jobs", type=int, default=2, help="suite: processes (default 2)")
+    parser.add_argument("--keep", type=Path, help="suite: finished pieces stay here, to go on from")
     parser.add_argument("--page", type=Path, help="suite: a page with its marks, to be filled")
 
 
@@ -36,7 +38,7 @@ def score_suite(path: Path, args: argparse.Namespace) -> bool:
     if not args.json:
         print(f"suite {path.stem}, seed {seed}\nbackgrounds: {REROLLED}", flush=True)
     begin = time.monotonic()
-    rows = run_suite(suite, seed, max(args.jobs, 1), tell=to_stderr)
+    rows = run_suite(suite, Order(seed, max(args.jobs, 1), keep=args.keep))
     wall_s = round(time.monotonic() - begin, 1)
     ok = all(row.ok for row in rows)
     if args.page:

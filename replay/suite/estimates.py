@@ -42,7 +42,7 @@ class Frequency(Case, frozen=True, tag="frequency"):
 
     def work(self, setup: Setup, rng: np.random.Generator) -> Any:  # noqa: ARG002
         """Errors over the bound's root, for each number of cycles."""
-        return {n: np.concatenate(list(self._errors(n, rng))) for n in self.cycles}
+        return [np.concatenate(list(self._errors(n, rng))) for n in self.cycles]
 
     def _errors(self, cycles: float, rng: np.random.Generator) -> Any:
         window_s = _SAMPLES / _RATE_HZ
@@ -64,10 +64,10 @@ class Frequency(Case, frozen=True, tag="frequency"):
             _ratio_row(
                 self.name,
                 f"frequency RMSE / sqrt(CRB), {cycles:g} cycles",
-                errors,
+                np.array(errors),
                 self.limit_few if cycles < self.few else self.limit,
             )
-            for cycles, errors in done[0].items()
+            for cycles, errors in zip(self.cycles, done[0], strict=True)
         ]
 
 

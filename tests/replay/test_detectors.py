@@ -11,21 +11,24 @@ from operators import tones
 from replay.suite.rows import Row
 from replay.suite.suite import FOLDER, load_suite, run_suite
 from replay.suite.table import lines
+from replay.suite.work import Order
 
 SUITE = load_suite(FOLDER / "detectors-short.toml")
 BEHIND = {
-    "step-1-percent": "steps below 2 % of the site open nothing",
-    "delay-gaussian": "steps below 2 % of the site open nothing",
     "isone-case-3": "amplitude of the 20-s window, not of the peak",
 }
 """Cases the detectors do not keep yet; strict: one that is kept must leave this list."""
+
+
+def _silent(_line: str) -> None:
+    """No progress."""
 
 
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:
     """All rows; another seed with SCORE_SEED=n."""
     seed = int(os.environ.get("SCORE_SEED", "1"))
-    found = run_suite(SUITE, seed, 2, tell=lambda _line: None)
+    found = run_suite(SUITE, Order(seed, 2, tell=_silent))
     print(f"seed {seed}", *lines(found), sep="\n")
     return found
 
@@ -67,7 +70,7 @@ def test_every_promise_can_break(
     changed = msgspec.structs.replace(case, **smaller)
     settings = msgspec.structs.replace(SUITE.detect, **detect)
     suite = msgspec.structs.replace(SUITE, case=(changed,), detect=settings)
-    (first, *_rest) = run_suite(suite, 1, 1, tell=lambda _line: None)
+    (first, *_rest) = run_suite(suite, Order(1, 1, tell=_silent))
     assert not first.ok
 
 
@@ -75,5 +78,5 @@ def test_a_frequency_that_is_not_refined_is_seen(monkeypatch: pytest.MonkeyPatch
     """The periodogram's peak alone is many times the bound off."""
     (case,) = (case for case in SUITE.case if case.name == "frequency")
     monkeypatch.setattr(tones, "_STEPS", 0)
-    found = run_suite(msgspec.structs.replace(SUITE, case=(case,)), 1, 1, tell=lambda _line: None)
+    found = run_suite(msgspec.structs.replace(SUITE, case=(case,)), Order(1, 1, tell=_silent))
     assert [row.ok for row in found] == [False] * len(found)

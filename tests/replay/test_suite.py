@@ -19,6 +19,7 @@ from replay.suite.rows import Goal, Row
 from replay.suite.scene import Scene
 from replay.suite.suite import FOLDER, Suite, find_suite, load_suite, run_suite, shipped_names
 from replay.suite.table import lines
+from replay.suite.work import Order
 from tests.replay import stand_ins
 
 SMALL = """
@@ -92,6 +93,10 @@ warm_s = 60
 """
 
 
+def _silent(_line: str) -> None:
+    """No progress."""
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Suite:
     """Every family of steps and quiet, on a site small enough to simulate days of it."""
@@ -100,7 +105,7 @@ def small(tmp_path: Path) -> Suite:
 
 
 def _rows(suite: Suite, maker: type) -> list[Row]:
-    return run_suite(suite, 1, 1, maker, tell=lambda _line: None)
+    return run_suite(suite, Order(1, 1, maker, _silent))
 
 
 def _ours(rows: list[Row]) -> list[Row]:
@@ -156,9 +161,9 @@ def test_the_wrong_racks_are_no_racks(small: Suite) -> None:
 def test_one_seed_one_answer_however_many_processes(small: Suite) -> None:
     """Two processes and one give the same rows; another seed gives other backgrounds."""
     few = small.only("steps")
-    rows = [run_suite(few, 7, jobs, tell=lambda _line: None) for jobs in (1, 2)]
+    rows = [run_suite(few, Order(7, jobs, tell=_silent)) for jobs in (1, 2)]
     assert rows[0] == rows[1]
-    assert run_suite(few, 8, 1, tell=lambda _line: None) != rows[0]
+    assert run_suite(few, Order(8, 1, tell=_silent)) != rows[0]
 
 
 def test_intervals_are_those_of_the_tables() -> None:
@@ -289,3 +294,18 @@ def test_a_page_is_filled_case_by_case(tmp_path: Path) -> None:
     assert (lines_now[0], lines_now[-1]) == ("# A", "rest")
     with pytest.raises(PlanError, match="suite other"):
         fill(page, "other", rows, "")
+
+
+def test_what_is_kept_is_not_done_again(small: Suite, tmp_path: Path) -> None:
+    """A second run reads every piece: it gives the same rows with a detector that cannot run."""
+    few = small.only("steps")
+    order = Order(7, 1, stand_ins.Oracle, _silent, tmp_path / "kept")
+    rows = run_suite(few, order)
+    assert len(list((tmp_path / "kept").glob("steps-*.json"))) == 2
+    assert run_suite(few, order._replace(maker=_never)) == rows
+    with pytest.raises(AssertionError):
+        run_suite(few, order._replace(maker=_never, seed=8))
+
+
+def _never(*_given: object) -> stand_ins.Blind:
+    raise AssertionError
