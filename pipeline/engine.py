@@ -42,7 +42,9 @@ class Engine:
         self._ingest = Ingest(layout, detect, device)
         self._spectra = Spectra(layout, detect, device)
         self._ramps = RampEvents(layout, detect, self._ingest.lags)
-        self._tones = OscillationEvents(layout, detect, self._spectra.feeds)
+        self._tones = OscillationEvents(
+            layout, detect, self._spectra.feeds, device, self._spectra.votes_least
+        )
         self._windows = Windows(layout)
         self._outlook = Outlook(layout, detect)
         racks = np.array([layout.nodes[row].level == "rack" for row in layout.watched])
@@ -112,7 +114,7 @@ class Engine:
         state.pending = []
         second = self._stats(state, parts)
         self._thresholds(state, parts)
-        looks, bands = self._spectra.step(state, parts)
+        looks, bands = self._spectra.step(state, parts, state.end_ns)
         events = outcome.events + self._tones.step(
             state.tone_track, looks, state.reference_w, state.end_ns
         )

@@ -31,7 +31,7 @@ __all__ = [
     "layout_name",
 ]
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 class LaneConfig(NamedTuple):

@@ -15,7 +15,7 @@ __all__ = ["BANDS_HZ", "Second", "WindowState", "Windows", "site_state"]
 
 RACK_WINDOW_S = 10
 SPANS_S = (5, 15, 60, 600)
-BANDS_HZ = ((0.15, 1.0), (1.0, 5.0), (5.0, 15.0), (15.0, 55.0))
+BANDS_HZ = ((0.01, 0.15), (0.15, 1.0), (1.0, 5.0), (5.0, 15.0), (15.0, 55.0))
 
 
 class Second(NamedTuple):
@@ -130,11 +130,10 @@ def ramp_envelope(state: WindowState) -> tuple[Ramp, ...]:
 
 
 class Bands(NamedTuple):
-    """The POI's spectrum this second: amplitude by frequency, W, and how far it can be seen."""
+    """What the POI's metering shows of each band this second, and how far up it reaches."""
 
-    freq_hz: Any
-    amplitude_w: Any
-    seen: bool
+    bands: tuple[Band, ...]
+    highest_hz: float | None
 
 
 def site_state(
@@ -148,7 +147,8 @@ def site_state(
     top, share = layout.top, float(second.share[layout.top])
     warming = extra.pop("warming")
     quality: Quality = "warming" if warming else ("good" if share >= 1.0 else "gap")
-    highest_hz = float(bands.freq_hz[-1]) if bands and len(bands.freq_hz) else None
+    if bands is None:
+        bands = Bands(tuple(Band(low, high, observable=False) for low, high in BANDS_HZ), None)
     return SiteState(
         site_id=layout.site_id,
         poi_id=layout.nodes[top].id,
@@ -157,17 +157,7 @@ def site_state(
         valid_share=share,
         quality=quality,
         ramp_envelope=ramp_envelope(state),
-        bands=tuple(_band(low, high, bands) for low, high in BANDS_HZ),
-        observable_max_hz=highest_hz,
+        bands=bands.bands,
+        observable_max_hz=bands.highest_hz,
         **extra,
-    )
-
-
-def _band(low_hz: float, high_hz: float, bands: Bands | None) -> Band:
-    """A band counts as observable only when the POI's metering reaches its upper edge."""
-    if bands is None or not bands.seen or bands.freq_hz[-1] < min(high_hz, 54.9):
-        return Band(low_hz, high_hz, observable=False)
-    inside = (bands.freq_hz >= low_hz) & (bands.freq_hz < high_hz)
-    return Band(
-        low_hz, high_hz, observable=True, amplitude_w=float(bands.amplitude_w[inside].max())
     )

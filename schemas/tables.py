@@ -53,6 +53,7 @@ WINDOWS = pa.schema(
 )
 
 _CONTRIBUTOR = pa.struct([("channel_id", TEXT), ("amplitude_w", REAL), ("phase_rad", REAL)])
+_HARMONIC = pa.struct([("order", WHOLE), ("amplitude_w", REAL)])
 
 EVENTS = pa.schema(
     [
@@ -80,6 +81,13 @@ EVENTS = pa.schema(
         _column("quality", TEXT, "", "good, or the reason for doubt", known=True),
         _column("merged_into", TEXT, "", "event_id of the event it turned out to be"),
         PRODUCED,
+        _column("growth_per_s", REAL, "1/s", "rate at which the amplitude grows"),
+        _column("origin", TEXT, "", "forced or natural"),
+        _column("harmonics", pa.list_(_HARMONIC), "1, W", "multiples of the frequency"),
+        _column("resonance_hz", REAL, "Hz", "the site's configured mode it falls on"),
+        _column("unison", REAL, "0..1", "share of the leaves' swing that adds up"),
+        _column("averaged", pa.bool_(), "", "no sensor shows this frequency in full"),
+        _column("groups", pa.list_(pa.list_(TEXT)), "", "channels that swing together"),
     ]
 )
 
@@ -108,6 +116,8 @@ STATES = pa.schema(
         _column("observable_max_hz", REAL, "Hz", "above this the site cannot be seen"),
         _column("quality", TEXT, "", "good, or the reason for doubt", known=True),
         PRODUCED,
+        _column("band_0p01_0p15_w", REAL, "W", "amplitude in 0.01-0.15 Hz, zero to peak"),
+        _column("unison", REAL, "0..1", "share of the leaves' swing that adds up"),
     ]
 )
 

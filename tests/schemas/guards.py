@@ -14,11 +14,11 @@ from schemas.contracts import schema_file, schemas_text
 
 SUFFIXES = [
     *("_ns", "_s", "_w", "_va", "_hz", "_rad", "_w_per_s", "_bytes"),
-    *("_share", "_ratio", "_factor", "synchrony", "x_over_r", "value"),
+    *("_share", "_ratio", "_factor", "synchrony", "unison", "x_over_r", "value"),
 ]
 """The unit is the last word; a share, ratio, factor or synchrony has none; `value` has `unit`."""
 COUNTS = [
-    *("n", "channels", "count", "samples", "seq", "size"),
+    *("n", "channels", "count", "samples", "seq", "size", "order"),
     *("offset", "partition", "sources_at_least", "version"),
 ]
 PROBABILITIES = ["nominal", "coverage"]
