@@ -10,16 +10,17 @@ import numpy as np
 
 from operators import diversity, noise, seconds
 from pipeline.align_state import Block
+from pipeline.bands import NodeBands
 from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice, EngineState, Outcome, moved
 from pipeline.ingest import Ingest
 from pipeline.layout import SiteLayout
 from pipeline.oscillation_events import OscillationEvents
-from pipeline.oscillation_state import Look
+from pipeline.oscillation_state import Looks
 from pipeline.outlook import Outlook
 from pipeline.ramp_events import RampEvents
 from pipeline.ramp_state import RampView
-from pipeline.second_stage import Bands, Second, Windows, node_bands, second_stats, site_state
+from pipeline.second_stage import Bands, Second, Windows, second_stats, site_state
 from pipeline.spectra import Spectra
 from pipeline.step_state import BLOCK_S
 from schemas.events import Quality, SiteEvent
@@ -31,7 +32,7 @@ __all__ = ["Engine"]
 class Seen(NamedTuple):
     """One second's spectra."""
 
-    looks: dict[str, Look]
+    looks: Looks
     bands: Bands | None
 
 
@@ -62,7 +63,10 @@ class Engine:
         self._ingest = Ingest(layout, detect, device)
         self._spectra = Spectra(layout, detect, device)
         self._ramps = RampEvents(layout, detect)
-        self._tones = OscillationEvents(layout, detect, self._spectra.feeds)
+        self._tones = OscillationEvents(
+            layout, detect, self._spectra.feeds, device, self._spectra.votes_least
+        )
+        self._bands = NodeBands(self._spectra.feeds, len(layout.nodes))
         self._windows = Windows(layout)
         self._outlook = Outlook(layout, detect)
 
@@ -202,7 +206,7 @@ class Engine:
     def _tones_of(
         self, state: EngineState, part: dict[str, Any], end_ns: int
     ) -> tuple[Seen, list[SiteEvent]]:
-        looks, bands = self._spectra.step(state, part)
+        looks, bands = self._spectra.step(state, part, end_ns)
         events = self._tones.step(state.tone_track, looks, state.reference_w, end_ns)
         for event in list(events):
             swing_w = event.amplitude_w or 0.0
@@ -216,8 +220,8 @@ class Engine:
         self, state: EngineState, part: dict[str, Any], end_ns: int, seen: Seen, outcome: Outcome
     ) -> None:
         """Windows, state and forecasts of one second."""
-        bands_w = node_bands(self._spectra.feeds, seen.looks, len(self.layout.nodes))
-        second = second_stats(self.layout, part, end_ns)._replace(bands_w=bands_w)
+        second = second_stats(self.layout, part, end_ns)
+        second = second._replace(bands_w=self._bands.step(seen.looks, second.share))
         outcome.windows.extend(self._windows.step(state.windows, second))
         top = self.layout.top
         share = float(second.share[top])

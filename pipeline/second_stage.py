@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from operators import seconds
 from pipeline.layout import SiteLayout
-from pipeline.oscillation_state import Feed, Look
 from schemas.events import Band, Quality, Ramp, SiteState
 from schemas.units import NS_PER_S
 
@@ -19,14 +17,13 @@ __all__ = [
     "Second",
     "WindowState",
     "Windows",
-    "node_bands",
     "second_stats",
     "site_state",
 ]
 
 RACK_WINDOW_S = 10
 SPANS_S = (5, 15, 60, 600)
-BANDS_HZ = ((0.15, 1.0), (1.0, 5.0), (5.0, 15.0), (15.0, 55.0))
+BANDS_HZ = ((0.01, 0.15), (0.15, 1.0), (1.0, 5.0), (5.0, 15.0), (15.0, 55.0))
 BAND_NAMES = tuple(f"{low:g}_{high:g}".replace(".", "p") for low, high in BANDS_HZ)
 
 
@@ -142,23 +139,6 @@ class Windows:
         }
 
 
-def node_bands(feeds: Sequence[Feed], looks: Mapping[str, Look], nodes: int) -> Any:
-    """Strongest line of every node in each of `BANDS_HZ`, (band, node) W; NaN: cannot be seen."""
-    bands_w = np.full((len(BANDS_HZ), nodes), np.nan)
-    for feed in feeds:
-        look, rows = looks[feed.name], list(feed.nodes)
-        for k, (low_hz, high_hz) in enumerate(BANDS_HZ):
-            inside = (feed.freq_hz >= low_hz) & (feed.freq_hz < high_hz)
-            if _reaches(feed.freq_hz, high_hz) and inside.any():
-                line_w = look.amplitude_w[:, inside].max(axis=1)
-                bands_w[k, rows] = np.where(look.seen, line_w, np.nan)
-    return bands_w
-
-
-def _reaches(freq_hz: Any, high_hz: float) -> bool:
-    return bool(freq_hz[-1] >= min(high_hz, 54.9))
-
-
 def _most(values: Any, *, zero: bool = False) -> Any:
     """Greatest over the seconds, NaN where there is none; 0 is none too, where it is asked for."""
     known = np.isfinite(values) & (values != 0 if zero else True)
@@ -193,11 +173,10 @@ def ramp_envelope(state: WindowState) -> tuple[Ramp, ...]:
 
 
 class Bands(NamedTuple):
-    """The POI's spectrum this second: amplitude by frequency, W, and how far it can be seen."""
+    """What the POI's metering shows of each band this second, and how far up it reaches."""
 
-    freq_hz: Any
-    amplitude_w: Any
-    seen: bool
+    bands: tuple[Band, ...]
+    highest_hz: float | None
 
 
 def site_state(
@@ -211,7 +190,8 @@ def site_state(
     top, share = layout.top, float(second.share[layout.top])
     warming = extra.pop("warming")
     quality: Quality = "warming" if warming else ("good" if share >= 1.0 else "gap")
-    highest_hz = float(bands.freq_hz[-1]) if bands and len(bands.freq_hz) else None
+    if bands is None:
+        bands = Bands(tuple(Band(low, high, observable=False) for low, high in BANDS_HZ), None)
     return SiteState(
         site_id=layout.site_id,
         poi_id=layout.nodes[top].id,
@@ -220,17 +200,7 @@ def site_state(
         valid_share=share,
         quality=quality,
         ramp_envelope=ramp_envelope(state),
-        bands=tuple(_band(low, high, bands) for low, high in BANDS_HZ),
-        observable_max_hz=highest_hz,
+        bands=bands.bands,
+        observable_max_hz=bands.highest_hz,
         **extra,
-    )
-
-
-def _band(low_hz: float, high_hz: float, bands: Bands | None) -> Band:
-    """A band counts as observable only when the POI's metering reaches its upper edge."""
-    if bands is None or not bands.seen or not _reaches(bands.freq_hz, high_hz):
-        return Band(low_hz, high_hz, observable=False)
-    inside = (bands.freq_hz >= low_hz) & (bands.freq_hz < high_hz)
-    return Band(
-        low_hz, high_hz, observable=True, amplitude_w=float(bands.amplitude_w[inside].max())
     )
