@@ -1,14 +1,57 @@
-"""Oscillations: a constant-false-alarm-rate periodogram, once per hop."""
+"""Oscillations: constant-false-alarm-rate periodograms of several lengths, once per hop."""
 
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
 from array_api_compat import array_namespace, device
 
 from . import _arrays, _check
-from ._oscillation_design import OscillationDesign, design
+from ._oscillation_design import (
+    EULER,
+    FAST,
+    HIGHEST_HZ,
+    LEAST_CYCLES,
+    Neighbours,
+    OscillationDesign,
+    design,
+    hann,
+)
 
-__all__ = ["OscillationDesign", "OscillationState", "design", "peak", "periodogram", "start"]
+__all__ = [
+    "FAST",
+    "HIGHEST_HZ",
+    "LEAST_CYCLES",
+    "OscillationDesign",
+    "OscillationPlan",
+    "OscillationState",
+    "design",
+    "periodogram",
+    "start",
+    "steadiness",
+    "to_namespace",
+]
+
+PARTS = 3
+"""
+Equal parts, end to end, of the newest 80 % of a window; a line must be in all of them. One step
+is in one part, a dip and its recovery are in two, an oscillation is in three.
+"""
+NEWEST = 0.8
+VALID_SHARE = 0.8
+"""Below this share of measured samples a window says nothing."""
+LINE = 1.5
+"""A bin whose own past is this much above the smoothed past holds a line of the background."""
+CAP = 25.0
+"""A line this much above its neighbours is judged against them, whatever its past."""
+KEEP, KEEP_MEAN = 3.0, 0.9119
+"""Power is learned up to three times what was expected: mean of an exponential so cut."""
+FROZEN = 4.0
+"""Above this many times what was expected a bin teaches nothing."""
+CLIP = 10.0
+"""Most that one look adds to a sum: a single step or dip cannot reach the threshold alone."""
+FULL = 1.25
+"""The sums stop at this share of their threshold, to come down in time."""
 
 
 class OscillationState(NamedTuple):
@@ -20,8 +63,10 @@ class OscillationState(NamedTuple):
     """Whether each was measured; (channel, window + 1), bool."""
     background_w2: Any
     """Usual squared amplitude of the differences in each bin; (channel, bin), W^2."""
-    learned_hops: Any
-    """Hops it rests on, at most ``memory_hops``; (channel,), int64."""
+    sums: Any
+    """Cumulative log-likelihood ratios, one row a size of line; (size, channel, bin)."""
+    learned: Any
+    """Looks each window's past rests on; (channel, window), int64."""
     until_hop: int
     """Samples still to come until the next hop ends, 1 to ``hop``; a host number."""
 
@@ -37,112 +82,181 @@ def start(x_w: Any, *, design: OscillationDesign, until_hop: int) -> Oscillation
         msg = f"until_hop must be 1 to {design.hop}, got {until_hop}"
         raise ValueError(msg)
     xp = array_namespace(x_w)
-    shape = (x_w.shape[0], design.window + 1)
+    rows, bins, where = x_w.shape[0], design.freq_hz.shape[0], device(x_w)
     return OscillationState(
-        xp.zeros(shape, dtype=x_w.dtype, device=device(x_w)),
-        xp.zeros(shape, dtype=xp.bool, device=device(x_w)),
-        xp.zeros((x_w.shape[0], design.freq_hz.shape[0]), dtype=x_w.dtype, device=device(x_w)),
-        xp.zeros((x_w.shape[0],), dtype=xp.int64, device=device(x_w)),
+        xp.zeros((rows, design.window + 1), dtype=x_w.dtype, device=where),
+        xp.zeros((rows, design.window + 1), dtype=xp.bool, device=where),
+        xp.zeros((rows, bins), dtype=x_w.dtype, device=where),
+        xp.zeros((design.drift[0].shape[0], rows, bins), dtype=x_w.dtype, device=where),
+        xp.zeros((rows, len(design.looks)), dtype=xp.int64, device=where),
         until_hop,
     )
 
 
-def _power(moved_w: Any, taper: Any, plan: OscillationDesign) -> Any:
-    """Squared amplitude of the differences in each bin; (channel, bin), W^2."""
-    xp = array_namespace(moved_w)
-    last = plan.first_bin + plan.freq_hz.shape[0]
-    spectrum = xp.fft.rfft(moved_w * taper[None, :], axis=-1)[:, plan.first_bin : last]
+class OscillationPlan(NamedTuple):
+    """A design, its tables beside the arrays they are for."""
+
+    design: OscillationDesign
+    tapers: list[Any]
+    look_of: Any
+    tested: Any
+    gain: Any
+    narrow: tuple[Any, Any, Any]
+    wide: Neighbours
+    memory: Any
+    bars: Any
+    """By window and looks learned: 1 / threshold, 1 / that of a line's own past, warm or not."""
+    base: Any
+    factor: Any
+    offset: Any
+    cap: Any
+    """`CAP` over the neighbours' mean logarithm; without limit where there are too few of them."""
+    heard: Any
+    """1 / threshold of the sums; 0 for guard bins."""
+
+
+def to_namespace(design: OscillationDesign, like: Any) -> OscillationPlan:
+    """Return the design with its tables in the library, dtype and device of ``like``."""
+    xp = array_namespace(like)
+
+    def near(part: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+        low, high, weight = part
+        return (
+            _arrays.table(low, like, dtype=xp.int64),
+            _arrays.table(high, like, dtype=xp.int64),
+            _arrays.table(weight, like),
+        )
+
+    windows, most, _ = design.bars.shape
+    return OscillationPlan(
+        design,
+        [_arrays.table(look.taper, like) for look in design.looks],
+        _arrays.table(design.look_of, like, dtype=xp.int64),
+        _arrays.table(design.tested, like),
+        _arrays.table(design.gain, like),
+        near(design.narrow),
+        Neighbours(
+            *(_arrays.table(part, like, dtype=xp.int64) for part in design.wide[:4]),
+            *(_arrays.table(part, like) for part in design.wide[4:]),
+        ),
+        _arrays.table(design.memory, like, dtype=xp.int64),
+        _arrays.table(design.bars.reshape(windows * most, 4), like),
+        _arrays.table(np.arange(windows) * most, like, dtype=xp.int64),
+        _arrays.table(design.drift[0][:, None, :], like),
+        _arrays.table(design.drift[1][:, None, :], like),
+        _arrays.table(
+            np.where(np.isfinite(design.wide.offset), CAP * math.exp(EULER), np.inf), like
+        ),
+        _arrays.table(design.tested / design.height, like),
+    )
+
+
+def _power(window: tuple[Any, Any], plan: OscillationPlan) -> tuple[Any, Any]:
+    """Squared amplitude of the differences in each bin; measured share of each window."""
+    x_w, valid = window
+    design, xp = plan.design, array_namespace(x_w)
+    both = xp.astype(valid[:, 1:] & valid[:, :-1], x_w.dtype)
+    moved_w = (x_w[:, 1:] - x_w[:, :-1]) * both
+    spectra, shares = [], []
+    for look, taper in zip(design.looks, plan.tapers, strict=True):
+        from_ = design.window - look.samples
+        padded = xp.fft.rfft(moved_w[:, from_:] * taper, n=2 * look.samples, axis=-1)
+        spectra.append(padded[:, look.first : look.last])
+        shares.append(xp.mean(both[:, from_:], axis=-1))
+    spectrum = xp.concat(spectra, axis=-1)
     real, imag = xp.real(spectrum), xp.imag(spectrum)
-    return real * real + imag * imag
+    return real * real + imag * imag, xp.stack(shares, axis=-1)
 
 
-def _noise(power: Any, plan: OscillationDesign) -> Any:
-    """Expected power without a line: median of the neighbours over ln 2, interpolated."""
+def _running(y: Any) -> Any:
+    """Sum of the bins before each bin and, at the end, of all."""
+    xp = array_namespace(y)
+    return xp.cumulative_sum(y, axis=-1, include_initial=True)
+
+
+def _smooth(y: Any, near: tuple[Any, Any, Any]) -> Any:
+    """Mean over each bin's neighbourhood."""
+    xp, total = array_namespace(y), _running(y)
+    return (xp.take(total, near[1], axis=-1) - xp.take(total, near[0], axis=-1)) * near[2]
+
+
+def _around(logs: Any, wide: Neighbours) -> Any:
+    """Mean over the wide neighbourhood, without each bin's own main lobe."""
+    xp, total = array_namespace(logs), _running(logs)
+    before = xp.take(total, wide.inner_low, axis=-1) - xp.take(total, wide.low, axis=-1)
+    after = xp.take(total, wide.high, axis=-1) - xp.take(total, wide.inner_high, axis=-1)
+    return (before + after) * wide.weight
+
+
+def _expected(power: Any, past: Any, plan: OscillationPlan) -> tuple[Any, Any]:
+    """Power to be expected, by the past and by the present neighbours; where the past is a line."""
     xp = array_namespace(power)
-    n_anchor, width = plan.neighbours.shape
-    index = _arrays.table(plan.neighbours, power, dtype=xp.int64)
-    near = xp.take(power, xp.reshape(index, (-1,)), axis=-1)
-    near = xp.sort(xp.reshape(near, (power.shape[0], n_anchor, width)), axis=-1)
-    middle = (near[:, :, (width - 1) // 2] + near[:, :, width // 2]) / (2 * math.log(2))
-    left = _arrays.table(plan.anchor, power, dtype=xp.int64)
-    share = _arrays.table(plan.anchor_share, power)
-    below, above = xp.take(middle, left, axis=-1), xp.take(middle, left + 1, axis=-1)
-    return below + share * (above - below)
+    smooth = _smooth(past, plan.narrow)
+    wider = xp.concat([past[:, :1], past, past[:, -1:]], axis=-1)
+    own = xp.maximum(xp.maximum(wider[:, :-2], wider[:, 2:]), past)
+    line = own > LINE * smooth
+    tiny = math.sqrt(float(xp.finfo(power.dtype).smallest_normal))
+    both = xp.log(xp.maximum(xp.stack([power, smooth]), tiny))
+    means = _around(both, plan.wide)
+    now, before = means[0, ...], means[1, ...]
+    louder = smooth * xp.exp(now - before + plan.wide.offset)
+    usual = xp.maximum(xp.where(line, own, smooth), louder)
+    return xp.maximum(xp.minimum(usual, xp.exp(now) * plan.cap), tiny), line
 
 
-def _measure(window_w: Any, valid: Any, plan: OscillationDesign) -> tuple[Any, Any, Any]:
-    """Power of the whole window and of its weakest part; share of valid samples."""
-    xp = array_namespace(window_w)
-    both = valid[:, 1:] & valid[:, :-1]
-    step_w = window_w[:, 1:] - window_w[:, :-1]
-    moved_w = xp.where(both, step_w, xp.zeros_like(step_w))
-    tapers = _arrays.table(plan.tapers, window_w)
-    whole = _power(moved_w, tapers[0, :], plan)
-    weakest = _power(moved_w, tapers[1, :], plan)
-    for part in range(2, plan.tapers.shape[0]):
-        weakest = xp.minimum(weakest, _power(moved_w, tapers[part, :], plan))
-    measured = xp.sum(xp.astype(valid[:, 1:], xp.int64), axis=-1)
-    share_valid = xp.astype(measured, window_w.dtype) / plan.window
-    return whole, weakest, share_valid
-
-
-def _summits(power: Any) -> Any:
-    """True where a bin is the greatest of the five around it; (channel, bin), bool."""
+def _learn(power: Any, ratio: Any, state: OscillationState, enough: Any, plan: Any) -> Any:
+    """Move the past towards ordinary power; leave it where a line stands out."""
     xp = array_namespace(power)
-    n_bin = power.shape[-1]
-    edge = xp.zeros_like(power[:, :2])
-    wide = xp.concat([edge, power, edge], axis=-1)
-    around = power
-    for k in (0, 1, 3, 4):
-        around = xp.maximum(around, wide[:, k : k + n_bin])
-    return power >= around
+    learned = state.learned + xp.astype(enough, xp.int64)
+    learned = xp.minimum(learned, plan.memory)
+    step = xp.astype(enough, power.dtype) / xp.astype(xp.maximum(learned, 1), power.dtype)
+    step = xp.take(step, plan.look_of, axis=-1)
+    calm = xp.astype(ratio < FROZEN, power.dtype)
+    cut = power * (KEEP / KEEP_MEAN) / xp.maximum(ratio, KEEP)
+    first = xp.take(enough & (state.learned == 0), plan.look_of, axis=-1)
+    past = state.background_w2
+    past = xp.where(first, power, past + (cut - past) * (step * calm))
+    return past, learned
 
 
-def _expected(local: Any, background: Any, plan: OscillationDesign) -> Any:
-    """Power to be expected: by the neighbours and by the past, the past capped."""
-    xp = array_namespace(local)
-    wider = xp.concat([background[:, :1], background, background[:, -1:]], axis=-1)
-    past = xp.maximum(xp.maximum(wider[:, :-2], wider[:, 2:]), background)
-    return xp.minimum(xp.maximum(local, past), plan.background_cap * local)
-
-
-def _learn(power: Any, expected: Any, enough: Any, past: tuple[Any, Any], memory: int) -> Any:
-    """Move the background towards ordinary power; leave it where a line stands out."""
-    xp = array_namespace(power)
-    background, learned = past
-    count = xp.minimum(learned + 1, xp.full_like(learned, memory))
-    first = (learned == 0)[:, None]
-    usual = xp.minimum(power, 3 * background)
-    moved = background + (usual - background) / xp.astype(count, power.dtype)[:, None]
-    teaches = enough[:, None] & (power < 4 * expected)
-    background = xp.where(teaches, moved, background)
-    background = xp.where(first & enough[:, None], power, background)
-    return background, xp.where(enough, count, learned)
+def _thresholds(learned: Any, line: Any, plan: OscillationPlan) -> tuple[Any, Any, Any]:
+    """1 / thresholds of each bin, single and vote, by the looks learned; is the past warm."""
+    xp = array_namespace(learned)
+    rows, windows = learned.shape
+    at = xp.take(plan.bars, xp.reshape(learned + plan.base, (-1,)), axis=0)
+    at = xp.permute_dims(xp.reshape(at, (rows, windows, 4)), (2, 0, 1))
+    bars = xp.take(at, plan.look_of, axis=2)
+    return xp.where(line, bars[1, ...], bars[0, ...]), bars[2, ...], bars[3, ...]
 
 
 def _look(
-    window: tuple[Any, Any], past: tuple[Any, Any], plan: OscillationDesign
-) -> tuple[tuple[Any, Any, Any], tuple[Any, Any]]:
-    """One window of ``window + 1`` samples: ratio, amplitude, valid share; the new past."""
-    whole, weakest, share_valid = _measure(*window, plan)
-    xp = array_namespace(whole)
-    expected = _expected(_noise(whole, plan), past[0], plan)
-    enough = share_valid >= plan.valid_share
-    ready = enough & (past[1] >= plan.warm_hops)
-    steady = (weakest >= plan.steady_share**2 * whole) & _summits(whole)
-    counts = steady & (expected > 0) & ready[:, None]
-    ratio = whole / xp.where(counts, expected, xp.ones_like(expected))
-    ratio = xp.where(counts, ratio, xp.zeros_like(ratio))
-    amplitude_w = xp.sqrt(whole) * _arrays.table(plan.gain, whole)[None, :]
-    learned = _learn(whole, expected, enough, past, plan.memory_hops)
-    return (ratio, amplitude_w, share_valid), learned
+    window: tuple[Any, Any], state: OscillationState, plan: OscillationPlan
+) -> tuple[tuple[Any, Any, Any, Any], OscillationState]:
+    """One window of ``window + 1`` samples: excesses, votes, amplitude; the new past and sums."""
+    power, shares = _power(window, plan)
+    xp = array_namespace(power)
+    enough = shares >= VALID_SHARE
+    expected, line = _expected(power, state.background_w2, plan)
+    ready = xp.take(xp.astype(enough, power.dtype), plan.look_of, axis=-1)
+    bar, vote, warm = _thresholds(state.learned, line, plan)
+    # a sum forgives no noise that is underestimated for ever: its noise is no less than the bin's
+    quiet = xp.minimum(power / xp.maximum(expected, state.background_w2), CLIP) * (ready * warm)
+    sums = xp.maximum(state.sums + plan.factor * quiet - plan.offset, 0.0)
+    sums = xp.minimum(sums, FULL * plan.design.height)
+    ratio = power / expected
+    past, learned = _learn(power, ratio, state, enough, plan)
+    seen = ratio * (ready * plan.tested)
+    lasting = xp.max(sums, axis=0) * plan.heard
+    amplitude_w = xp.sqrt(power) * plan.gain
+    state = state._replace(background_w2=past, sums=sums, learned=learned)
+    return (seen * bar, lasting, seen * vote, amplitude_w), state
 
 
 def periodogram(
-    x_w: Any, valid: Any, state: OscillationState, *, design: OscillationDesign
-) -> tuple[Any, Any, Any, OscillationState]:
+    x_w: Any, valid: Any, state: OscillationState, *, plan: OscillationPlan
+) -> tuple[Any, Any, Any, Any, OscillationState]:
     """
-    Power over local noise, and amplitude, of every frequency, once per hop.
+    How far every frequency stands out, now and lastingly, and its amplitude, once per hop.
 
     Parameters
     ----------
@@ -150,75 +264,91 @@ def periodogram(
         Power in W, finite, missing cells held; and which cells were measured.
     state : OscillationState
         From `start` or from the previous call.
-    design : OscillationDesign
-        From `design`; the same in every call.
+    plan : OscillationPlan
+        From `to_namespace`; the same in every call.
 
     Returns
     -------
-    ratio : array, shape (channel, bin, hop)
-        ``|Y|^2 / noise``: exponential with mean about 1 where there is only noise. Zero where
-        the window holds too few measured samples, where a bin within 2 is higher, or where
-        the line is not in every part of it: one step, ramp or dip, however large, is none.
+    now : array, shape (channel, bin, hop)
+        ``(|Y|^2 / noise) / threshold`` of the newest window: 1 is the budget's threshold. Zero
+        where the window holds too few measured samples or nothing is known of the noise.
+    lasting : array, shape (channel, bin, hop)
+        The greater cumulative sum of log-likelihood ratios over its threshold.
+    votes : array, shape (channel, bin, hop)
+        As ``now``, over the threshold of a vote.
     amplitude_w : array, shape (channel, bin, hop)
-        Zero to peak, in W, exact on the bin, up to 1.4 dB low half way between two bins.
-    share_valid : array, shape (channel, hop)
-        Measured share of the window.
+        Zero to peak, in W, exact on the bin, up to 0.35 dB low half way between two bins.
     state : OscillationState
-        ``state.tail_w[:, 1:]`` is the newest window, for `tones.tone`.
+        ``state.tail_w[:, 1:]`` is the newest window, for `steadiness` and `tones.tone`.
 
     Notes
     -----
     Differences whiten the 1/f spectrum of power and turn a step into a flat spectrum, so that
-    neither leaks (`docs/operators.md`). Each hop is one FFT of fixed shape (channel, window).
+    neither leaks. Noise: the past of the bin and its neighbours, the present neighbours where
+    they are louder (`docs/operators.md`). Each hop is one FFT of fixed shape per window.
     """
     _check.frame(x_w, name="x_w")
     _check.match(valid, x_w.shape, name="valid")
     xp = array_namespace(x_w)
     n_channel, n_time = x_w.shape
+    design = plan.design
     joined = xp.concat([state.tail_w, x_w], axis=-1)
     known = xp.concat([state.tail_valid, valid], axis=-1)
-    past, looks = (state.background_w2, state.learned_hops), []
+    looks = []
     for end in range(state.until_hop, n_time + 1, design.hop):
         span = slice(end, end + design.window + 1)
-        look, past = _look((joined[:, span], known[:, span]), past, design)
+        look, state = _look((joined[:, span], known[:, span]), state, plan)
         looks.append(look)
     until_hop = state.until_hop - n_time + len(looks) * design.hop
-    new = OscillationState(joined[:, n_time:], known[:, n_time:], *past, until_hop)
+    new = state._replace(
+        tail_w=joined[:, n_time:], tail_valid=known[:, n_time:], until_hop=until_hop
+    )
     if not looks:
         shape = (n_channel, design.freq_hz.shape[0], 0)
         none = xp.zeros(shape, dtype=x_w.dtype, device=device(x_w))
-        return none, none, none[:, 0, :], new
-    ratio, amplitude_w, share_valid = (xp.stack(list(y), axis=-1) for y in zip(*looks, strict=True))
-    return ratio, amplitude_w, share_valid, new
+        return none, none, none, none, new
+    now, lasting, votes, amplitude_w = (
+        xp.stack(list(y), axis=-1) for y in zip(*looks, strict=True)
+    )
+    return now, lasting, votes, amplitude_w, new
 
 
-def peak(ratio: Any, amplitude_w: Any, floor_w: Any) -> tuple[Any, Any, Any]:
+def steadiness(window_w: Any, valid: Any, freq_hz: Any, *, rate_hz: float) -> Any:
     """
-    Strongest bin of each channel at each hop, among those of some size.
+    Amplitude of the weakest part of a window over that of the whole, one frequency a row.
 
     Parameters
     ----------
-    ratio, amplitude_w : arrays, shape (channel, bin, hop)
-        From `periodogram`.
-    floor_w : array, shape (channel,)
-        Amplitude below which a bin does not count, in W.
+    window_w, valid : arrays, shape (row, time)
+        ``time`` samples and the one before them, in W; which were measured.
+    freq_hz : array, shape (row,)
+        The frequency asked about.
+    rate_hz : float
+        Sample rate.
 
     Returns
     -------
-    ratio : array, shape (channel, hop)
-        Of the strongest bin; 0 where none counts.
-    bin : array of int64, shape (channel, hop)
-        Its index into ``design.freq_hz``.
-    amplitude_w : array, shape (channel, hop)
-        Its amplitude, in W.
+    array, shape (row,)
+        About 1 for a line that was there all the time; near 0 for a step, a ramp or a dip, each
+        of which leaves one of three parts of the newest 80 % without it.
     """
-    _check.frame(ratio, name="ratio", axes=("channel", "bin", "hop"))
-    _check.match(amplitude_w, ratio.shape, name="amplitude_w")
-    _check.match(floor_w, (ratio.shape[0],), name="floor_w")
-    xp = array_namespace(ratio)
-    large = amplitude_w >= floor_w[:, None, None]
-    counted = xp.where(large, ratio, xp.zeros_like(ratio))
-    best = xp.argmax(counted, axis=1, keepdims=True)
-    best_ratio = xp.take_along_axis(counted, best, axis=1)[:, 0, :]
-    best_w = xp.take_along_axis(amplitude_w, best, axis=1)[:, 0, :]
-    return best_ratio, xp.astype(best[:, 0, :], xp.int64), best_w
+    _check.frame(window_w, name="window_w")
+    _check.match(valid, window_w.shape, name="valid")
+    _check.match(freq_hz, (window_w.shape[0],), name="freq_hz")
+    xp = array_namespace(window_w)
+    both = xp.astype(valid[:, 1:] & valid[:, :-1], window_w.dtype)
+    moved_w = (window_w[:, 1:] - window_w[:, :-1]) * both
+    n_time = moved_w.shape[-1]
+    place = xp.arange(n_time, dtype=window_w.dtype, device=device(window_w))
+    turn = (2 * math.pi / rate_hz) * freq_hz[:, None] * place
+    swing = [moved_w * xp.cos(turn), moved_w * xp.sin(turn)]
+    part = round(NEWEST * n_time / PARTS)
+    sizes = []
+    for first, length in ((0, n_time), *((n_time - (k + 1) * part, part) for k in range(PARTS))):
+        taper = _arrays.table(hann(length), window_w)
+        sums = [_arrays.fold_sum(y[:, first : first + length] * taper, axis=-1) for y in swing]
+        sizes.append(sums[0] * sums[0] + sums[1] * sums[1])
+    weakest = xp.minimum(xp.minimum(sizes[1], sizes[2]), sizes[3])
+    some = sizes[0] > 0
+    share = xp.sqrt(weakest / xp.where(some, sizes[0], xp.ones_like(weakest)))
+    return xp.where(some, share, xp.zeros_like(share))

@@ -7,7 +7,7 @@ from array_api_compat import array_namespace, device
 
 from . import _arrays, _check
 
-__all__ = ["tone"]
+__all__ = ["amplitude", "fit", "tone"]
 
 _STEPS = 4
 """Gauss-Newton steps; from 1 bin away the third moves less than 1e-3 of the CRB."""
@@ -33,8 +33,12 @@ def _solve(matrix: list[list[Any]], right: list[Any]) -> list[Any]:
     return answer
 
 
-def _fit(window_w: Any, columns: list[Any]) -> list[Any]:
-    """Least squares of each channel on its own columns; sums as pairwise trees."""
+def fit(window_w: Any, columns: list[Any]) -> list[Any]:
+    """
+    Least squares of each channel on its own columns; sums as pairwise trees.
+
+    ``window_w`` and each of ``columns`` are (channel, time); one coefficient (channel,) a column.
+    """
     n = len(columns)
     matrix: list[list[Any]] = [[None] * n for _ in range(n)]
     for i in range(n):
@@ -42,6 +46,39 @@ def _fit(window_w: Any, columns: list[Any]) -> list[Any]:
             matrix[i][j] = matrix[j][i] = _arrays.fold_sum(columns[i] * columns[j], axis=-1)
     right = [_arrays.fold_sum(column * window_w, axis=-1) for column in columns]
     return _solve(matrix, right)
+
+
+def amplitude(window_w: Any, freq_hz: Any, *, rate_hz: float) -> tuple[Any, Any, Any]:
+    """
+    Amplitude and phase at a known frequency, beside a constant.
+
+    Parameters
+    ----------
+    window_w : array, shape (channel, time)
+        The window, in W: one and a half periods or more.
+    freq_hz : array, shape (channel,)
+        The frequency.
+    rate_hz : float
+        Sample rate.
+
+    Returns
+    -------
+    amplitude_w, phase_rad : arrays, shape (channel,)
+        As in `tone`.
+    error_w : array, shape (channel,)
+        Standard error of the amplitude, ``sqrt(2 S / N)`` of the residuals' mean square S; W.
+    """
+    _check.frame(window_w, name="window_w")
+    _check.match(freq_hz, (window_w.shape[0],), name="freq_hz")
+    xp, n_time = array_namespace(window_w), window_w.shape[-1]
+    place = xp.arange(n_time, dtype=window_w.dtype, device=device(window_w)) - (n_time - 1) / 2
+    turn = (freq_hz * (2 * math.pi / rate_hz))[:, None] * place
+    cosine, sine, constant = xp.cos(turn), xp.sin(turn), xp.ones_like(window_w)
+    centred_w = window_w - _arrays.fold_sum(window_w, axis=-1)[:, None] / n_time
+    a, b, c = fit(centred_w, [cosine, sine, constant])
+    left_w = centred_w - a[:, None] * cosine - b[:, None] * sine - c[:, None]
+    noise_w2 = _arrays.fold_sum(left_w * left_w, axis=-1) / max(n_time - 3, 1)
+    return xp.sqrt(a * a + b * b), xp.atan2(-b, a), xp.sqrt(2 * noise_w2 / n_time)
 
 
 def tone(window_w: Any, freq_hz: Any, *, rate_hz: float) -> tuple[Any, Any, Any]:
@@ -90,13 +127,13 @@ def tone(window_w: Any, freq_hz: Any, *, rate_hz: float) -> tuple[Any, Any, Any]
     for _ in range(_STEPS):
         turn = omega[:, None] * place[None, :]
         cosine, sine = xp.cos(turn), xp.sin(turn)
-        a, b, *_rest = _fit(centred_w, [cosine, sine, constant, slope])
+        a, b, *_rest = fit(centred_w, [cosine, sine, constant, slope])
         bend = slope * (b[:, None] * cosine - a[:, None] * sine)
-        *_rest, step = _fit(centred_w, [cosine, sine, constant, slope, bend])
+        *_rest, step = fit(centred_w, [cosine, sine, constant, slope, bend])
         finite = xp.isfinite(step)
         omega = omega + xp.where(finite, step, xp.zeros_like(step)) / middle
         omega = xp.minimum(xp.maximum(omega, guess - reach), guess + reach)
     turn = omega[:, None] * place[None, :]
-    a, b, *_rest = _fit(centred_w, [xp.cos(turn), xp.sin(turn), constant, slope])
+    a, b, *_rest = fit(centred_w, [xp.cos(turn), xp.sin(turn), constant, slope])
     amplitude_w = xp.sqrt(a * a + b * b)
     return omega * (rate_hz / (2 * math.pi)), amplitude_w, xp.atan2(-b, a)

@@ -35,20 +35,14 @@ class DetectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Quiet seconds a threshold must rest on before it may open anything."""
     hold_share: float = 0.9
     """An event sits at the lowest node that holds this share of what moved."""
-    oscillation_window_s: float = 20.0
-    """Length of the spectrum's window."""
-    oscillation_on: float = 14.0
-    """Power over expected power at which one row is suspect; half of it keeps an event open."""
-    oscillation_floor_share: float = 0.003
-    """Amplitude below which one row is not suspect."""
     oscillation_hops: int = 3
-    """Seconds in a row a line must be suspect before it opens."""
+    """Seconds in a row a line of one leaf must be suspect in a short window before it opens."""
+    oscillation_floor_share: float = 0.0005
+    """Amplitude below which a line opens nothing, as a share of the site's reference power."""
     oscillation_close_s: int = 5
     """Seconds without the line after which an oscillation closes."""
-    votes_on: float = 10.0
-    """Power over expected power at which a leaf votes for a frequency."""
     votes_least: int = 3
-    """Least votes that make a frequency suspect."""
+    """Least leaves that make a frequency suspect together."""
     votes_share: float = 0.05
     """And at least this share of the leaves."""
     votes_floor_share: float = 1e-4

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from operators import diversity, noise, seconds
 from pipeline.align_state import Block
+from pipeline.bands import NodeBands
 from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice, EngineState, Outcome, moved
 from pipeline.ingest import Ingest
 from pipeline.layout import SiteLayout
 from pipeline.oscillation_events import OscillationEvents
+from pipeline.oscillation_state import Looks
 from pipeline.outlook import Outlook
 from pipeline.ramp_events import RampEvents
 from pipeline.ramp_state import RampView
@@ -25,6 +27,13 @@ from schemas.events import Quality, SiteEvent
 from schemas.units import NS_PER_S
 
 __all__ = ["Engine"]
+
+
+class Seen(NamedTuple):
+    """One second's spectra."""
+
+    looks: Looks
+    bands: Bands | None
 
 
 class Engine:
@@ -54,7 +63,10 @@ class Engine:
         self._ingest = Ingest(layout, detect, device)
         self._spectra = Spectra(layout, detect, device)
         self._ramps = RampEvents(layout, detect)
-        self._tones = OscillationEvents(layout, detect, self._spectra.feeds)
+        self._tones = OscillationEvents(
+            layout, detect, self._spectra.feeds, device, self._spectra.votes_least
+        )
+        self._bands = NodeBands(self._spectra.feeds, len(layout.nodes))
         self._windows = Windows(layout)
         self._outlook = Outlook(layout, detect)
 
@@ -159,11 +171,11 @@ class Engine:
                 state.reference_w = max(state.reference_w, total_w)
             ahead = (whole - 1 - k) * per_s
             self._ingest.steps.second(state.steps, end_ns, ahead, state.reference_w)
-            bands, events = self._tones_of(state, here, end_ns)
+            seen, events = self._tones_of(state, here, end_ns)
             newest = {(event.event_id, event.updated_ns): event for event in events}
             outcome.events.extend(newest.values())
             if self._report:
-                self._tell(state, here, end_ns, bands, outcome)
+                self._tell(state, here, end_ns, seen, outcome)
 
     def _part(self, parts: dict[str, Any], k: int, whole: int) -> dict[str, Any]:
         """The k-th of some whole seconds; what was reset, was so before the first."""
@@ -193,8 +205,8 @@ class Engine:
 
     def _tones_of(
         self, state: EngineState, part: dict[str, Any], end_ns: int
-    ) -> tuple[Bands | None, list[SiteEvent]]:
-        looks, bands = self._spectra.step(state, part)
+    ) -> tuple[Seen, list[SiteEvent]]:
+        looks, bands = self._spectra.step(state, part, end_ns)
         events = self._tones.step(state.tone_track, looks, state.reference_w, end_ns)
         for event in list(events):
             swing_w = event.amplitude_w or 0.0
@@ -202,18 +214,14 @@ class Engine:
                 events += self._ramps.absorb(state.ramp_track, event.event_id, swing_w, end_ns)
         if state.tone_track.open:
             self._ingest.steps.disturb(state.steps)
-        return bands, events
+        return Seen(looks, bands), events
 
     def _tell(
-        self,
-        state: EngineState,
-        part: dict[str, Any],
-        end_ns: int,
-        bands: Bands | None,
-        outcome: Outcome,
+        self, state: EngineState, part: dict[str, Any], end_ns: int, seen: Seen, outcome: Outcome
     ) -> None:
         """Windows, state and forecasts of one second."""
         second = second_stats(self.layout, part, end_ns)
+        second = second._replace(bands_w=self._bands.step(seen.looks, second.share))
         outcome.windows.extend(self._windows.step(state.windows, second))
         top = self.layout.top
         share = float(second.share[top])
@@ -225,7 +233,7 @@ class Engine:
             "diversity_factor": 1 / factor if factor else None,
             "warming": state.warming,
         }
-        outcome.states.append(site_state(self.layout, state.windows, second, bands, extra))
+        outcome.states.append(site_state(self.layout, state.windows, second, seen.bands, extra))
         mean_w = float(second.mean_w[top])
         outcome.forecasts.extend(self._outlook.step(state.outlook, mean_w, share, end_ns))
 

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from pipeline.align_state import Block
-from pipeline.detect import DetectSettings
 from pipeline.evidence_state import EvidenceSettings, EvidenceState, Kept, Span
 from pipeline.layout import LevelGrid, SiteLayout
 from pipeline.waveforms import Stretch, waveform_batch
@@ -27,8 +26,8 @@ __all__ = ["BLOCK_S", "Evidence"]
 
 BLOCK_S = 10
 """Longest row, and how often rows are handed out."""
-OPENING_S = 15
-"""How much later than its onset an event may open, beside the spectrum's window."""
+REACH_S = 40
+"""How long after its onset an event may open and still have its whole beginning kept."""
 
 
 class Evidence:
@@ -41,14 +40,13 @@ class Evidence:
     def __init__(
         self,
         layout: SiteLayout,
-        detect: DetectSettings,
         settings: EvidenceSettings,
         state: EvidenceState | None = None,
     ) -> None:
         self._layout, self._settings = layout, settings
         self.state = state or EvidenceState()
         self._grids = {g.level: g for g in layout.grids if g.votes}
-        whole_s = settings.pre_s + detect.oscillation_window_s + OPENING_S + BLOCK_S
+        whole_s = settings.pre_s + REACH_S + BLOCK_S
         self._kept_s = self._lengths(math.ceil(whole_s))
         self._rows_of_node: dict[int, list[int]] = {}
         self._row_of = {name: row for row, name in enumerate(layout.channel_ids)}

@@ -129,6 +129,15 @@ class SiteLayout:
         return np.array([owner[c] for c in range(len(self.channel_ids))], dtype=np.int64)
 
     @cached_property
+    def sensors(self) -> dict[str, tuple[float, float]]:
+        """Averaging window and poll interval in s of the channels whose entries name either."""
+        return {
+            c.id: (c.averaging_s or 0.0, c.poll_s or 0.0)
+            for c in self.topology.channels
+            if c.averaging_s or c.poll_s
+        }
+
+    @cached_property
     def own_meters(self) -> dict[str, tuple[Any, Any]]:
         """By level: node rows with exactly one channel of it, and that channel within the level."""
         found = {}

@@ -1,4 +1,4 @@
-"""From spectra to events: one event per fundamental and site, host side."""
+"""From spectra to events: one event per oscillation and site, from its opening to its end."""
 
 from __future__ import annotations
 
@@ -6,263 +6,374 @@ from typing import Any
 
 import numpy as np
 
+from operators import oscillations
+from operators.oscillations import LEAST_CYCLES
 from pipeline.detect import DetectSettings
+from pipeline.engine_state import ArrayDevice
 from pipeline.layout import SiteLayout
-from pipeline.oscillation_state import Feed, Look, OpenTone, OscillationTrack
-from pipeline.ramp_record import peak_share
+from pipeline.lines import OVERTONE, Tone, belongs, fundamental_of, order_of
+from pipeline.oscillation_parts import PLAIN, Parts
+from pipeline.oscillation_state import Feed, Line, Look, Looks, OpenTone, OscillationTrack, Past
 from pipeline.ramp_state import OpenOscillation
-from schemas.events import Contributor, Quality, SiteEvent, event_id
+from schemas.events import Quality, SiteEvent, event_id
 from schemas.units import NS_PER_S
 
 __all__ = ["OscillationEvents"]
 
-HARMONICS = 10
-SERIES = (
-    (1, 1),
-    *((1, k) for k in range(2, HARMONICS + 1)),
-    *((k, 1) for k in range(2, HARMONICS + 1)),
-    *((k, k + 1) for k in range(2, 5)),
-    *((k + 1, k) for k in range(2, 5)),
-)
-"""p f = q f0: the same line, harmonics of f0, f0 a harmonic, neighbours in a series."""
-DRIFT_HZ = 0.02
-REACH_HZ = 0.075
-"""Lines closer than a bin and a half of a 20 s window are one."""
-OVERTONE = 1.5
-"""A harmonic of order n has at most this over n times the fundamental's amplitude."""
-SKIRT_HZ, SKIRT = 0.4, 0.25
-"""So near a line, anything below this share of it is its leakage."""
-MAX_CONTRIBUTORS = 256
+STEADY = 0.3
+"""Every part of the window must show at least this share of the whole window's amplitude."""
+STILL, NEWEST = 0.5, 0.3
+"""And when it opens its newest part at least this share; two periods, or a part of the window."""
+GONE = 0.33
+"""The line is gone when its newest two periods show less than this share of what they do else."""
+CLEAR = 4.0
+"""Standard errors from which the newest two periods' amplitude tells anything."""
+ALIVE = 0.5
+"""Share of the threshold down to which the line goes on."""
+RISE = 1.02
+"""Growth that is worth a new measurement; `TELL` is worth telling."""
+TELL = 1.5
+LOOKS = {1: 0, 2: 2, 8: 1}
+"""Looks in a row by hop in s; 0: `oscillation_hops` for a leaf, `WIDE_LOOKS` for a sum of many."""
+SLOWER = 1.4
+"""From this ratio of frequencies on, a slower swing can be what makes a faster line."""
+WIDE_LOOKS = 2
+ECHO_S, ECHO = 60, 0.4
+"""So long after an event has closed its line is its echo, below this share of its amplitude."""
+BESIDE_S = 3
+"""Seconds for which two open oscillations belong together before one closes into the other."""
 
 
 class OscillationEvents:
     """Turns spectra into `SiteEvent` records for one site."""
 
-    def __init__(self, layout: SiteLayout, detect: DetectSettings, feeds: tuple[Feed, ...]) -> None:
-        self._layout, self._detect, self._feeds = layout, detect, feeds
-        self._bins = max((f.first_bin + len(f.freq_hz) for f in feeds), default=1)
-        self._bin_hz = 1 / detect.oscillation_window_s
-        self._reach = max(round(REACH_HZ / self._bin_hz + 0.5), 1)
-        leaves = len(layout.leaves)
-        self._votes = max(detect.votes_least, round(detect.votes_share * leaves))
+    def __init__(
+        self,
+        layout: SiteLayout,
+        detect: DetectSettings,
+        feeds: tuple[Feed, ...],
+        device: ArrayDevice,
+        votes: int,
+    ) -> None:
+        self._layout, self._detect, self._feeds, self._device = layout, detect, feeds, device
+        self._parts = Parts(layout, detect, feeds, device)
+        self._votes = votes
 
     def start(self) -> OscillationTrack:
         """The memory before the first second."""
-        return OscillationTrack(np.zeros(self._bins, np.int64))
+        return OscillationTrack(
+            {
+                bank.key: np.zeros(len(bank.plan.design.freq_hz), np.int64)
+                for feed in self._feeds
+                for bank in feed.banks
+            }
+        )
 
     def open_now(self, track: OscillationTrack) -> list[OpenOscillation]:
         """What the ramp detector must know."""
         return [OpenOscillation(tone.now_hz, tone.now_w) for tone in track.open]
 
     def step(
-        self, track: OscillationTrack, looks: dict[str, Look], reference_w: float, time_ns: int
+        self, track: OscillationTrack, looks: Looks, reference_w: float, time_ns: int
     ) -> list[SiteEvent]:
         """Work off one grid second; ``track`` is the caller's own copy and moves on."""
-        detect, strongest_w = self._detect, self._strongest(looks)
-        suspect = self._suspect(looks, reference_w, detect.oscillation_on, detect.votes_on, 1.0)
-        track.run = np.where(suspect, _widened(track.run, 1) + 1, 0)
-        on, votes = detect.oscillation_on / 2, detect.votes_on / 2
-        alive = self._suspect(looks, reference_w, on, votes, 0.5)
-        events = [
-            event
-            for tone in track.open
-            for event in self._follow(tone, looks, alive, strongest_w, time_ns)
-        ]
-        for tone in [t for t in track.open if t.missed_s >= detect.oscillation_close_s]:
-            track.open.remove(tone)
-            events.append(self._record(tone, "closed", time_ns))
+        detect = self._detect
+        floor_w = reference_w * np.array([detect.oscillation_floor_share, detect.votes_floor_share])
+        lines = [line for look in looks.due for line in self._lines(track, look, floor_w)]
+        if not lines and not track.open:
+            return []
+        events: list[SiteEvent] = []
+        for tone in track.open:
+            events += self._follow(tone, looks, time_ns)
+        events += self._ended(track, looks, time_ns)
+        track.past = [past for past in track.past if past.until_ns > time_ns]
+        lines = [line for line in lines if not self._shadowed(line, looks)]
+        lines = [line for line in lines if not self._echo(track, line, looks)]
         opened = 0
-        while (found := self._fresh(track, suspect, strongest_w)) is not None:
-            tone = self._begin(looks, found, strongest_w, time_ns, opened)
+        while (found := self._fresh(track, lines, looks)) is not None:
+            tone = self._begin(looks, found, time_ns, opened)
             opened += 1
             track.open.append(tone)
-            events.append(self._record(tone, "open", time_ns))
-        return events
+            events.append(self._parts.record(tone, "open", time_ns))
+        newest = {event.event_id: event for event in events}
+        return list(newest.values())
 
     def finish(self, track: OscillationTrack, time_ns: int, quality: Quality) -> list[SiteEvent]:
         """Close what is open."""
         events = []
         for tone in track.open:
             tone.quality = quality
-            events.append(self._record(tone, "closed", time_ns))
+            events.append(self._parts.record(tone, "closed", time_ns))
         track.open = []
         return events
 
-    def _suspect(
-        self, looks: dict[str, Look], reference_w: float, on: float, votes_on: float, size: float
-    ) -> Any:
-        """Bins where one row stands out, or where enough leaves do together (one bin aside)."""
-        strong, count = np.zeros(self._bins, bool), np.zeros(self._bins, np.int64)
-        sum_w = np.zeros(self._bins)
-        floor_w = size * self._detect.oscillation_floor_share * reference_w
-        for feed in self._feeds:
-            look = looks[feed.name]
-            at = slice(feed.first_bin, feed.first_bin + len(feed.freq_hz))
-            strong[at] |= ((look.ratio >= on) & (look.amplitude_w >= floor_w)).any(axis=0)
-            if feed.votes:
-                voting = _widened((look.ratio >= votes_on).T, 1).T
-                count[at] += voting.sum(axis=0)
-                sum_w[at] += _sum_rows(np.where(voting, look.amplitude_w, 0.0))
-        enough_w = size * self._detect.votes_floor_share * reference_w
-        return strong | ((count >= self._votes) & (sum_w >= enough_w))
+    # ---- what stands out
 
-    def _strongest(self, looks: dict[str, Look]) -> Any:
-        """Largest amplitude of any row by bin, (bin,) W."""
-        best_w = np.zeros(self._bins)
-        for feed in self._feeds:
-            at = slice(feed.first_bin, feed.first_bin + len(feed.freq_hz))
-            best_w[at] = np.maximum(best_w[at], looks[feed.name].amplitude_w.max(axis=0))
-        return best_w
-
-    def _related(self, freq_hz: float, tone_hz: float) -> bool:
-        """The same line, a harmonic or fundamental of it, or neighbours in one harmonic series."""
-        return any(
-            abs(p * freq_hz - q * tone_hz) <= REACH_HZ + DRIFT_HZ * max(p, q) for p, q in SERIES
-        )
-
-    def _overtone(self, freq_hz: float, amplitude_w: float, tone_hz: float, tone_w: float) -> bool:
-        """A harmonic of any order, no larger than those of a wave with steps (1/order) can be."""
-        order = round(freq_hz / tone_hz)
-        near = order > 1 and abs(freq_hz - order * tone_hz) <= REACH_HZ + DRIFT_HZ * order
-        return near and amplitude_w * order <= OVERTONE * tone_w
-
-    def _follow(
-        self, tone: OpenTone, looks: dict[str, Look], alive: Any, strongest_w: Any, time_ns: int
-    ) -> list[SiteEvent]:
-        here = round(tone.now_hz / self._bin_hz)
-        near = np.arange(max(here - self._reach, 0), min(here + self._reach + 1, self._bins))
-        near = near[alive[near]]
-        if not len(near):
-            tone.missed_s += 1
+    def _lines(self, track: OscillationTrack, look: Look, floor_w: Any) -> list[Line]:
+        """Lines of one bank that were suspect for long enough; counts on in ``track.run``."""
+        feed, bank = self._feeds[look.feed], self._feeds[look.feed].banks[look.bank]
+        run = track.run[bank.key]
+        excess = look.now
+        if feed.wide.any():
+            excess = np.maximum(excess, look.lasting * feed.wide[:, None])
+        voted = self._voted(look, floor_w) if len(feed.leaves) else None
+        if excess.max() < 1 and voted is None:
+            if run.any():
+                track.run[bank.key] = np.zeros_like(run)
             return []
-        tone.missed_s = 0
-        top = int(near[np.argmax(strongest_w[near])])
-        tone.now_hz, tone.now_w = top * self._bin_hz, float(strongest_w[top])
-        if tone.now_w <= tone.amplitude_w:
-            return []
-        self._measure(tone, looks)
-        if tone.amplitude_w < 1.5 * tone.told_w:
-            return []
-        tone.told_w = tone.amplitude_w
-        return [self._record(tone, "update", time_ns)]
+        strong = (excess >= 1) & (look.amplitude_w >= floor_w[0])
+        suspect = strong.any(axis=0)
+        wide = strong[feed.wide].any(axis=0)
+        if voted is not None:
+            suspect |= voted
+            excess = np.where(voted[None, :], np.maximum(excess, self._of_leaves(look)), excess)
+        track.run[bank.key] = run = np.where(suspect, _widened(run) + 1, 0)
+        need = LOOKS[bank.hop_s]
+        least = np.where(wide, WIDE_LOOKS, self._detect.oscillation_hops) if need == 0 else need
+        ready = suspect & (run >= least)
+        return self._summits(look, excess, ready) if ready.any() else []
 
-    def _fresh(self, track: OscillationTrack, suspect: Any, strongest_w: Any) -> int | None:
-        """The strongest line that was suspect long enough and belongs to no open event."""
-        free: list[tuple[float, int, int]] = []
-        for found in np.flatnonzero(track.run >= self._detect.oscillation_hops).tolist():
-            base = self._fundamental(found, suspect, strongest_w)
-            if not any(self._belongs(b, strongest_w, t) for b in (found, base) for t in track.open):
-                free.append((float(strongest_w[found]), -found, base))
-        return max(free, default=(0.0, 0, None))[2]
+    def _voted(self, look: Look, floor_w: Any) -> Any:
+        """Bins where enough leaves stand out together, one bin aside; None where nowhere."""
+        leaves = self._feeds[look.feed].leaves
+        votes = look.votes[leaves] >= 1
+        if not votes.any():
+            return None
+        count = _widened(votes.T.astype(np.int64)).T.sum(axis=0)
+        together_w = np.where(votes, look.amplitude_w[leaves], 0.0).sum(axis=0)
+        voted = (count >= self._votes) & (_widened(together_w) >= floor_w[1])
+        return voted if voted.any() else None
 
-    def _belongs(self, found: int, strongest_w: Any, tone: OpenTone) -> bool:
-        freq_hz, amplitude_w = found * self._bin_hz, float(strongest_w[found])
-        skirt = abs(freq_hz - tone.now_hz) <= SKIRT_HZ and amplitude_w <= SKIRT * tone.now_w
-        return skirt or any(
-            self._related(freq_hz, hz) or self._overtone(freq_hz, amplitude_w, hz, tone.now_w)
-            for hz in (tone.now_hz, tone.freq_hz)
-        )
+    def _of_leaves(self, look: Look) -> Any:
+        """Votes of the leaves, 0 for other rows; (row, bin)."""
+        votes = np.zeros_like(look.votes)
+        leaves = self._feeds[look.feed].leaves
+        votes[leaves] = look.votes[leaves]
+        return votes
 
-    def _fundamental(self, found: int, suspect: Any, strongest_w: Any) -> int:
-        """A line with a stronger one at a whole fraction of its frequency is its harmonic."""
-        for order in range(5, 1, -1):
-            low, high = (found - 1) // order, -(-(found + 1) // order) + 1
-            if low >= min(f.first_bin for f in self._feeds):
-                below = low + int(np.argmax(strongest_w[low:high]))
-                if suspect[below] and strongest_w[below] >= strongest_w[found]:
-                    return below
+    def _summits(self, look: Look, excess: Any, ready: Any) -> list[Line]:
+        """The strongest bin of each run of ready ones, window by window."""
+        bank, found = self._feeds[look.feed].banks[look.bank], []
+        for window in bank.plan.design.looks:
+            bins = np.flatnonzero(ready[window.place]) + window.place.start
+            if not len(bins):
+                continue
+            for group in np.split(bins, np.flatnonzero(np.diff(bins) > 4) + 1):
+                near = slice(max(group[0] - 2, window.place.start), group[-1] + 3)
+                sizes = excess[:, near]
+                row, place = np.unravel_index(int(np.argmax(sizes)), sizes.shape)
+                at = near.start + int(place)
+                found.append(
+                    Line(
+                        float(bank.plan.design.freq_hz[at]),
+                        float(look.amplitude_w[row, at]),
+                        look.feed,
+                        look.bank,
+                        int(row),
+                        window.samples / bank.rate_hz,
+                        float(excess[row, at]),
+                    )
+                )
         return found
 
-    def _begin(
-        self, looks: dict[str, Look], found: int, strongest_w: Any, time_ns: int, rank: int
-    ) -> OpenTone:
-        freq_hz, amplitude_w = found * self._bin_hz, float(strongest_w[found])
-        back_s = self._detect.oscillation_window_s / 2 + self._detect.oscillation_hops
+    def _fresh(self, track: OscillationTrack, lines: list[Line], looks: Looks) -> Line | None:
+        """The strongest line that lasted and belongs to no open event; it leaves ``lines``."""
+        while lines:
+            found = max(lines, key=lambda line: (line.amplitude_w, -line.freq_hz))
+            lines.remove(found)
+            owner = next((t for t in track.open if belongs(_tone(found), _of(t))), None)
+            if owner is not None:
+                self._adopt(owner, found, looks)
+                continue
+            base = fundamental_of(lines, found)
+            if base is not found:
+                lines.remove(base)
+                if any(belongs(_tone(base), _of(t)) for t in track.open):
+                    continue
+            if self._lasts(base, looks):
+                return base
+        return None
+
+    def _shadowed(self, line: Line, looks: Looks) -> bool:
+        """A slower movement of the same row, with steps in it, would explain this line."""
+        most_w, rate_hz = 0.0, self._feeds[line.feed].banks[line.bank].rate_hz
+        for look in looks.due:
+            if look.feed != line.feed:
+                continue
+            design = self._feeds[look.feed].banks[look.bank].plan.design
+            slower = design.freq_hz < line.freq_hz / SLOWER
+            if slower.any():
+                reach_w = look.amplitude_w[line.row, slower] * design.freq_hz[slower]
+                most_w = max(most_w, float(reach_w.max()) / line.freq_hz)
+        folded = np.sinc(line.freq_hz / rate_hz)  # a step between two samples is sharper than it is
+        return bool(most_w * OVERTONE >= line.amplitude_w * folded)
+
+    def _echo(self, track: OscillationTrack, line: Line, looks: Looks) -> bool:
+        """What an event that has just closed leaves in long windows, or goes on with, faintly."""
+        past_w = [p.amplitude_w for p in track.past if belongs(_tone(line), Tone(*p[:3]))]
+        if not past_w:
+            return False
+        newest_w, _ = self._parts.amplitude(
+            looks, line.feed, line.row, line.freq_hz, 2 / line.freq_hz
+        )
+        return newest_w < ECHO * max(past_w)
+
+    def _adopt(self, tone: OpenTone, line: Line, looks: Looks) -> None:
+        """An open event that was a harmonic of this stronger line: the line is the event now."""
+        order = order_of(_of(tone), _tone(line))
+        if 2 <= order <= 5 and line.amplitude_w >= tone.now_w and self._lasts(line, looks):
+            found = (line.freq_hz, line.amplitude_w, line.feed, line.row, line.window_s)
+            self._move(tone, found, looks)
+
+    def _move(self, tone: OpenTone, to: tuple[float, float, int, int, float], looks: Looks) -> None:
+        """The event goes on at another line: its fundamental, or the stronger of two."""
+        tone.now_hz, tone.now_w, tone.feed, tone.row, tone.window_s = to
+        tone.amplitude_w, tone.level_w, tone.missed_s = 0.0, 0.0, 0
+        self._parts.measure(tone, looks)
+
+    def _lasts(self, line: Line, looks: Looks) -> bool:
+        """In every part of its window, and in the newest two periods: no step, no dip, not over."""
+        rows = [line.row]
+        x, v, rate_hz = looks.window(line.feed, rows, line.window_s)
+        freq_hz = self._device.upload(np.array([line.freq_hz]))
+        share = oscillations.steadiness(x, v, freq_hz, rate_hz=rate_hz)
+        if float(self._device.download(share)[0]) < STEADY:
+            return False
+        whole_w, _ = self._parts.amplitude(looks, line.feed, line.row, line.freq_hz, line.window_s)
+        span_s = max(2 / line.freq_hz, NEWEST * line.window_s)
+        newest_w, error_w = self._parts.amplitude(looks, line.feed, line.row, line.freq_hz, span_s)
+        return newest_w >= STILL * whole_w or newest_w + 2 * error_w >= whole_w
+
+    # ---- what goes on
+
+    def _follow(self, tone: OpenTone, looks: Looks, time_ns: int) -> list[SiteEvent]:
+        self._listen(tone, looks)
+        newest_w, error_w = self._parts.amplitude(
+            looks, tone.feed, tone.row, tone.now_hz, 2 / tone.now_hz
+        )
+        tone.level_w = tone.level_w or newest_w
+        gone = newest_w < GONE * tone.level_w and tone.level_w > CLEAR * error_w
+        if not gone:
+            tone.level_w += 0.1 * (newest_w - tone.level_w)
+        tone.missed_s = tone.missed_s + 1 if gone or not tone.heard else 0
+        clear_w = newest_w if newest_w >= PLAIN * error_w else 0.0
+        if gone or not tone.heard or max(tone.now_w, clear_w) <= RISE * tone.amplitude_w:
+            return []
+        self._parts.measure(tone, looks)
+        if tone.amplitude_w < TELL * tone.told_w:
+            return []
+        tone.told_w = tone.amplitude_w
+        return [self._parts.record(tone, "update", time_ns)]
+
+    def _listen(self, tone: OpenTone, looks: Looks) -> None:
+        """Whether it is in the shortest window that ever showed it, and where its summit is now."""
+        excess: dict[float, float] = {}
+        summit: dict[float, tuple[float, float, int, int]] = {}
+        for look in looks.due:
+            bank = self._feeds[look.feed].banks[look.bank]
+            for window in bank.plan.design.looks:
+                window_s = window.samples / bank.rate_hz
+                freq_hz = bank.plan.design.freq_hz[window.place]
+                reach_hz = max(1.0 / window_s, 0.04 * tone.now_hz)
+                near = np.flatnonzero(np.abs(freq_hz - tone.now_hz) <= reach_hz)
+                if not len(near) or LEAST_CYCLES / window_s > tone.now_hz:
+                    continue
+                at = near + window.place.start
+                near_w = look.amplitude_w[:, at]
+                row, place = np.unravel_index(int(np.argmax(near_w)), near_w.shape)
+                top = (float(near_w[row, place]), float(freq_hz[near[place]]), look.feed, int(row))
+                excess[window_s] = max(excess.get(window_s, 0.0), self._excess(look, at))
+                summit[window_s] = max(summit.get(window_s, top), top)
+        shown = [window_s for window_s, e in excess.items() if e >= 1]
+        tone.window_s = min([tone.window_s, *shown])
+        heard = excess.get(tone.window_s)
+        if heard is None:
+            return
+        longer = [window_s for window_s in shown if window_s > tone.window_s]
+        if heard < ALIVE and longer and not tone.missed_s:
+            tone.window_s = min(longer)  # weaker, not over: its newest periods are still there
+        tone.heard = excess[tone.window_s] >= ALIVE
+        if tone.heard:
+            tone.now_w, tone.now_hz, tone.feed, tone.row = summit[tone.window_s]
+
+    def _excess(self, look: Look, at: Any) -> float:
+        """The most that stands out in these bins: of one row, over time, or of the least voter."""
+        feed = self._feeds[look.feed]
+        best = float(look.now[:, at].max())
+        if feed.wide.any():
+            best = max(best, float(look.lasting[feed.wide][:, at].max()))
+        if len(feed.leaves) >= self._votes:
+            votes = np.sort(look.votes[feed.leaves][:, at].max(axis=1))
+            best = max(best, float(votes[-self._votes]))
+        return best
+
+    def _ended(self, track: OscillationTrack, looks: Looks, time_ns: int) -> list[SiteEvent]:
+        """Close what is over, and what turned out to be part of another."""
+        events = []
+        for tone in sorted(track.open, key=lambda t: (-t.opened_ns, t.event_id)):
+            older = [
+                t for t in track.open if (t.opened_ns, t.event_id) < (tone.opened_ns, tone.event_id)
+            ]
+            into = next((t for t in older if _one(tone, t)), None)
+            tone.beside_s = tone.beside_s + 1 if into else 0
+            if into and tone.beside_s >= BESIDE_S:
+                if tone.now_w > into.now_w:
+                    found = (tone.now_hz, tone.now_w, tone.feed, tone.row, tone.window_s)
+                    self._move(into, found, looks)
+                tone.merged_into = into.event_id
+            elif tone.missed_s < self._detect.oscillation_close_s:
+                continue
+            else:
+                until_ns = time_ns + ECHO_S * NS_PER_S
+                echo = Past(tone.freq_hz, 1 / tone.window_s, tone.amplitude_w, until_ns)
+                track.past = [*track.past, echo]
+            track.open.remove(tone)
+            events.append(self._parts.record(tone, "closed", time_ns))
+        return events
+
+    def _begin(self, looks: Looks, found: Line, time_ns: int, rank: int) -> OpenTone:
+        at = (looks, found.feed, found.row, found.freq_hz)
+        newest_w, _ = self._parts.amplitude(*at, max(2 / found.freq_hz, NEWEST * found.window_s))
+        share = min(found.amplitude_w / max(newest_w, 1e-300), 1.0)
         tone = OpenTone(
             event_id=event_id(self._layout.site_id, "oscillation", time_ns, rank),
             node=self._layout.top,
-            onset_ns=time_ns - round(back_s) * NS_PER_S,
+            onset_ns=time_ns - round(share * found.window_s * NS_PER_S),
             opened_ns=time_ns,
-            freq_hz=freq_hz,
-            amplitude_w=amplitude_w,
-            now_hz=freq_hz,
-            now_w=amplitude_w,
-            missed_s=0,
-            contributors=(),
-            told_w=amplitude_w,
+            freq_hz=found.freq_hz,
+            amplitude_w=0.0,
+            now_hz=found.freq_hz,
+            now_w=found.amplitude_w,
+            feed=found.feed,
+            row=found.row,
+            window_s=found.window_s,
+            told_w=0.0,
         )
-        self._measure(tone, looks)
+        self._parts.measure(tone, looks)
         tone.told_w = tone.amplitude_w
         return tone
 
-    def _measure(self, tone: OpenTone, looks: dict[str, Look]) -> None:
-        """Refine frequency, amplitude and parts where the line is strongest now."""
-        parts: list[Contributor] = []
-        by_node: dict[int, float] = {}
-        best = (-1.0, tone.now_hz)
-        for feed in self._feeds:
-            look = looks[feed.name]
-            near = np.abs(feed.freq_hz - tone.now_hz) <= self._reach * self._bin_hz + 1e-9
-            rows = np.flatnonzero((look.ratio[:, near] >= self._detect.votes_on / 2).any(axis=1))
-            if not len(rows):
-                continue
-            freq_hz, amplitude_w, phase_rad = look.refine(np.full(len(feed.nodes), tone.now_hz))
-            for row in rows:
-                here_w, node, name = float(amplitude_w[row]), feed.nodes[row], feed.channel_ids[row]
-                by_node[node] = by_node.get(node, 0.0) + here_w
-                best = max(best, (here_w, float(freq_hz[row])))
-                if name is not None:
-                    parts.append(Contributor(name, here_w, float(phase_rad[row])))
-        parts.sort(key=lambda part: (-part.amplitude_w, part.channel_id))
-        tone.freq_hz, tone.amplitude_w = best[1], max(best[0], tone.now_w)
-        tone.node = self._holder(by_node) if by_node else tone.node
-        tone.contributors = tuple(parts[:MAX_CONTRIBUTORS])
 
-    def _holder(self, by_node: dict[int, float]) -> int:
-        """The lowest node that holds at least 90 % of what swings."""
-        layout = self._layout
-        node = layout.ancestor(sorted(by_node))
-        if node not in by_node:
-            return node
-        while True:
-            need_w = self._detect.hold_share * by_node[node]
-            below = [c for c in layout.nodes[node].children if by_node.get(c, 0.0) >= need_w]
-            if not below:
-                return node
-            node = max(below, key=lambda c: by_node[c])
-
-    def _record(self, tone: OpenTone, state: Any, time_ns: int) -> SiteEvent:
-        node = self._layout.nodes[tone.node]
-        return SiteEvent(
-            event_id=tone.event_id,
-            kind="oscillation",
-            site_id=self._layout.site_id,
-            node_id=node.id,
-            level=node.level,
-            state=state,
-            onset_ns=tone.onset_ns,
-            opened_ns=tone.opened_ns,
-            updated_ns=time_ns,
-            closed_ns=time_ns if state == "closed" else None,
-            quality=tone.quality,  # type: ignore[arg-type]
-            freq_hz=tone.freq_hz,
-            amplitude_w=tone.amplitude_w,
-            peak_share=peak_share(self._layout, tone.amplitude_w),
-            contributors=tone.contributors or None,
-        )
+def _tone(line: Line) -> Tone:
+    return Tone(line.freq_hz, 1 / line.window_s, line.amplitude_w)
 
 
-def _widened(values: Any, reach: int) -> Any:
-    """Largest of each bin and its neighbours, along the first axis."""
+def _of(tone: OpenTone) -> Tone:
+    return Tone(tone.now_hz, 1 / tone.window_s, tone.now_w)
+
+
+def _one(tone: OpenTone, other: OpenTone) -> bool:
+    """Two open oscillations are one."""
+    if tone.missed_s or other.missed_s:
+        return False  # what is ending says nothing about the other's size
+    small, large = sorted((tone, other), key=lambda t: t.amplitude_w)
+    one, base = (Tone(t.now_hz, 1 / t.window_s, t.amplitude_w) for t in (small, large))
+    return belongs(one, base)
+
+
+def _widened(values: Any) -> Any:
+    """Largest of each bin and its two neighbours, along the first axis."""
     out = values.copy()
-    for step in range(1, reach + 1):
-        out[step:] = np.maximum(out[step:], values[:-step])
-        out[:-step] = np.maximum(out[:-step], values[step:])
+    out[1:] = np.maximum(out[1:], values[:-1])
+    out[:-1] = np.maximum(out[:-1], values[1:])
     return out
-
-
-def _sum_rows(values: Any) -> Any:
-    total = np.zeros(values.shape[1])
-    for row in values:
-        total = total + row
-    return total

@@ -6,36 +6,82 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from schemas.events import Contributor
+from operators import oscillations
+from pipeline.sensors import Sensor
+from schemas.events import Contributor, Harmonic
 
-__all__ = ["Feed", "Look", "OpenTone", "OscillationTrack"]
+__all__ = ["Bank", "Feed", "Line", "Look", "Looks", "OpenTone", "OscillationTrack", "Past"]
+
+
+class Bank(NamedTuple):
+    """Windows of one hop over one series: the feed's own rate, or one made slower from it."""
+
+    key: str
+    """Name of its state."""
+    rate_hz: float
+    factor: int
+    """Samples of the bank before per sample of this one."""
+    taps: Any
+    hop_s: int
+    plan: oscillations.OscillationPlan
 
 
 class Feed(NamedTuple):
-    """Rows of one sample rate whose spectrum is watched: channels of a level, or summed nodes."""
+    """Rows of one sample rate whose spectrum is watched: channels of levels, and summed nodes."""
 
     name: str
-    rate_hz: float
+    levels: tuple[str, ...]
+    """Whose channels come first; then ``sums``."""
+    sums: tuple[int, ...]
+    """Nodes that are sums of others at this rate."""
     nodes: tuple[int, ...]
     """Node row behind each row."""
     channel_ids: tuple[str | None, ...]
     """Channel behind each row; None for a summed node."""
-    votes: bool
-    """Rows are leaves: many small lines at one frequency count together."""
-    first_bin: int
-    freq_hz: Any
-    """Frequencies looked at, (bin,)."""
+    leaves: Any
+    """Rows that are leaves: many small lines at one frequency count together; (row,) int."""
+    wide: Any
+    """Rows that stand for many leaves: sums over time are heard there; (row,) bool."""
+    sensors: tuple[Sensor, ...]
+    mean_of: int
+    """Samples averaged into one before anything else."""
+    banks: tuple[Bank, ...]
 
 
 class Look(NamedTuple):
-    """One feed's spectrum in one grid second, on the host; ``refine`` reads the window."""
+    """One bank's spectra in one grid second, on the host; (row, bin)."""
 
-    ratio: Any
-    """(row, bin)"""
+    feed: int
+    bank: int
+    now: Any
+    """Power of the newest window over the budget's threshold."""
+    lasting: Any
+    """Cumulative sum over its threshold."""
+    votes: Any
+    """Power of the newest window over the threshold of a vote."""
     amplitude_w: Any
-    """(row, bin)"""
-    refine: Callable[[Any], tuple[Any, Any, Any]]
-    """freq_hz (row,) -> freq_hz, amplitude_w, phase_rad (row,)"""
+
+
+class Looks(NamedTuple):
+    """What a grid second's spectra say."""
+
+    due: tuple[Look, ...]
+    window: Callable[[int, Any, float], tuple[Any, Any, float]]
+    """feed, rows, seconds -> newest (row, time) W on the device, their masks, rate in Hz."""
+    leaves: Callable[[float], tuple[Any, float] | None]
+    """seconds -> newest (leaf, time) W of leaves that no feed watches, rate in Hz."""
+
+
+class Line(NamedTuple):
+    """A frequency that stands out in one window."""
+
+    freq_hz: float
+    amplitude_w: float
+    feed: int
+    bank: int
+    row: int
+    window_s: float
+    excess: float
 
 
 @dataclasses.dataclass
@@ -50,15 +96,59 @@ class OpenTone:
     amplitude_w: float
     now_hz: float
     now_w: float
-    missed_s: int
-    contributors: tuple[Contributor, ...]
+    feed: int
+    """Where it is largest: feed and row."""
+    row: int
+    window_s: float
+    """The shortest window that has shown it: the one that says when it is gone."""
     told_w: float
+    level_w: float = 0.0
+    """Usual amplitude of its newest two periods."""
+    heard: bool = True
+    missed_s: int = 0
+    beside_s: int = 0
+    contributors: tuple[Contributor, ...] = ()
+    harmonics: tuple[Harmonic, ...] = ()
+    growth_per_s: float | None = None
+    damping_ratio: float | None = None
+    unison: float | None = None
+    groups: tuple[tuple[str, ...], ...] = ()
     quality: str = "good"
+    merged_into: str | None = None
+
+
+class Past(NamedTuple):
+    """A closed oscillation: below a share of it, the same line is its echo for a while."""
+
+    freq_hz: float
+    width_hz: float
+    amplitude_w: float
+    until_ns: int
 
 
 @dataclasses.dataclass
 class OscillationTrack:
-    """Oscillation memory of a site: seconds in a row that each bin was suspect, and open events."""
+    """
+    Oscillation memory of a site.
 
-    run: Any
+    Arrays in it are replaced, never written to: a copy shares them.
+    """
+
+    run: dict[str, Any]
+    """By bank: looks in a row that each bin was suspect, (bin,) int64."""
     open: list[OpenTone] = dataclasses.field(default_factory=list)
+    past: list[Past] = dataclasses.field(default_factory=list)
+    leaves: list[Any] = dataclasses.field(default_factory=list)
+    """Newest seconds of leaves that no feed watches, (leaf, time) W each."""
+    bands_w: list[float] = dataclasses.field(default_factory=list)
+    """Amplitude last seen in each band at the POI; NaN where nothing was."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> OscillationTrack:
+        """Copy what is written to; share the arrays."""
+        return OscillationTrack(
+            dict(self.run),
+            [dataclasses.replace(tone) for tone in self.open],
+            list(self.past),
+            list(self.leaves),
+            list(self.bands_w),
+        )

@@ -32,7 +32,7 @@ class Outgoing(NamedTuple):
 def grid_event(event: SiteEvent, poi_id: str) -> GridEvent:
     """The event as the grid may see it: the POI, a bucketed count, no rack, job or tenant."""
     fields = msgspec.structs.asdict(event)
-    for private in ("node_id", "level", "contributors", "channels", "step_test"):
+    for private in ("node_id", "level", "contributors", "channels", "groups", "step_test"):
         del fields[private]
     count = bucket(len(event.channels or event.contributors or ()))
     return GridEvent(poi_id=poi_id, channels=count or None, **fields)

@@ -29,6 +29,8 @@ BEFORE_S = 1.0
 LONGEST_S = 10
 SHIFT = 0.5
 """Beside an oscillation the mean over a period must move by so many amplitudes, and stay."""
+FIRST_SWINGS_S = 30
+"""So long before an oscillation opens its first swings may have begun."""
 SWING = 3.0
 """A ramp no deeper than this many amplitudes was a swing of the oscillation."""
 
@@ -77,7 +79,7 @@ class RampEvents:
         """Close the ramps that were the first swings of an oscillation which has now opened."""
         events = []
         for ramp in list(track.open):
-            recent = time_ns - ramp.onset_ns <= self._detect.oscillation_window_s * 1.5 * NS_PER_S
+            recent = time_ns - ramp.onset_ns <= FIRST_SWINGS_S * NS_PER_S
             if recent and ramp.depth_w <= SWING * amplitude_w:
                 track.open.remove(ramp)
                 ramp.merged_into = into

@@ -12,11 +12,19 @@ from pipeline.layout import SiteLayout
 from schemas.events import Band, Quality, Ramp, SiteState
 from schemas.units import NS_PER_S
 
-__all__ = ["BANDS_HZ", "Second", "WindowState", "Windows", "second_stats", "site_state"]
+__all__ = [
+    "BANDS_HZ",
+    "Second",
+    "WindowState",
+    "Windows",
+    "second_stats",
+    "site_state",
+]
 
 RACK_WINDOW_S = 10
 SPANS_S = (5, 15, 60, 600)
-BANDS_HZ = ((0.15, 1.0), (1.0, 5.0), (5.0, 15.0), (15.0, 55.0))
+BANDS_HZ = ((0.01, 0.15), (0.15, 1.0), (1.0, 5.0), (5.0, 15.0), (15.0, 55.0))
+BAND_NAMES = tuple(f"{low:g}_{high:g}".replace(".", "p") for low, high in BANDS_HZ)
 
 
 class Second(NamedTuple):
@@ -30,6 +38,10 @@ class Second(NamedTuple):
     """Largest 1-s rise of the second's ticks."""
     fall_w: Any
     share: Any
+    synchrony: Any
+    """Largest of the second's ticks; 0 where too few moved."""
+    bands_w: Any
+    """(band, node): strongest line of each of `BANDS_HZ`, NaN where none can be seen."""
 
 
 @dataclasses.dataclass
@@ -55,7 +67,8 @@ def second_stats(layout: SiteLayout, part: dict[str, Any], end_ns: int) -> Secon
         valid[rows] = own[3][here, 0] / grid.rate
     rise_w = np.maximum(part["second_w"].max(axis=1), 0.0)
     fall_w = np.maximum((-part["second_w"]).max(axis=1), 0.0)
-    return Second(end_ns, mean_w, min_w, max_w, rise_w, fall_w, valid)
+    together = part["synchrony"].max(axis=1)
+    return Second(end_ns, mean_w, min_w, max_w, rise_w, fall_w, valid, together, None)
 
 
 class Windows:
@@ -118,7 +131,19 @@ class Windows:
             "ramp_down_w_per_s": _rows(seconds, "fall_w", rows).max(axis=0),
             "valid_share": total / whole_s,
             "produced_ns": end_ns,
+            "synchrony": _most(np.stack([second.synchrony[rows] for second in seconds]), zero=True),
+            **{
+                f"band_{name}_w": _most(np.stack([s.bands_w[k, rows] for s in seconds]))
+                for k, name in enumerate(BAND_NAMES)
+            },
         }
+
+
+def _most(values: Any, *, zero: bool = False) -> Any:
+    """Greatest over the seconds, NaN where there is none; 0 is none too, where it is asked for."""
+    known = np.isfinite(values) & (values != 0 if zero else True)
+    most = np.where(known, values, -np.inf).max(axis=0)
+    return np.where(known.any(axis=0), most, np.nan)
 
 
 def _rows(seconds: list[Second], name: str, rows: Any) -> Any:
@@ -148,11 +173,10 @@ def ramp_envelope(state: WindowState) -> tuple[Ramp, ...]:
 
 
 class Bands(NamedTuple):
-    """The POI's spectrum this second: amplitude by frequency, W, and how far it can be seen."""
+    """What the POI's metering shows of each band this second, and how far up it reaches."""
 
-    freq_hz: Any
-    amplitude_w: Any
-    seen: bool
+    bands: tuple[Band, ...]
+    highest_hz: float | None
 
 
 def site_state(
@@ -166,7 +190,8 @@ def site_state(
     top, share = layout.top, float(second.share[layout.top])
     warming = extra.pop("warming")
     quality: Quality = "warming" if warming else ("good" if share >= 1.0 else "gap")
-    highest_hz = float(bands.freq_hz[-1]) if bands and len(bands.freq_hz) else None
+    if bands is None:
+        bands = Bands(tuple(Band(low, high, observable=False) for low, high in BANDS_HZ), None)
     return SiteState(
         site_id=layout.site_id,
         poi_id=layout.nodes[top].id,
@@ -175,17 +200,7 @@ def site_state(
         valid_share=share,
         quality=quality,
         ramp_envelope=ramp_envelope(state),
-        bands=tuple(_band(low, high, bands) for low, high in BANDS_HZ),
-        observable_max_hz=highest_hz,
+        bands=bands.bands,
+        observable_max_hz=bands.highest_hz,
         **extra,
-    )
-
-
-def _band(low_hz: float, high_hz: float, bands: Bands | None) -> Band:
-    """A band counts as observable only when the POI's metering reaches its upper edge."""
-    if bands is None or not bands.seen or bands.freq_hz[-1] < min(high_hz, 54.9):
-        return Band(low_hz, high_hz, observable=False)
-    inside = (bands.freq_hz >= low_hz) & (bands.freq_hz < high_hz)
-    return Band(
-        low_hz, high_hz, observable=True, amplitude_w=float(bands.amplitude_w[inside].max())
     )

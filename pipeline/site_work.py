@@ -33,9 +33,7 @@ class SiteWork:
         self.layout, self._config = layout, config
         self.engine = Engine(layout, config.detect, config.device)
         self.aligner = Aligner(layout, memory.align if memory else None)
-        self.evidence = Evidence(
-            layout, config.detect, config.evidence, memory.evidence if memory else None
-        )
+        self.evidence = Evidence(layout, config.evidence, memory.evidence if memory else None)
         self.state = self.engine.to_device(memory.engine) if memory else self.engine.start()
         self.until_ns = -1
         self._explained = memory is not None and memory.explained

@@ -1,4 +1,4 @@
-"""Spectra once a grid second: which rows are watched, and how the device's answers come home."""
+"""Spectra once a grid second: which rows are watched, at which rates, and what comes home."""
 
 from __future__ import annotations
 
@@ -6,95 +6,304 @@ from typing import Any
 
 import numpy as np
 
-from operators import oscillations, tones
+from operators import budget, decimation, oscillations, seconds
 from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice, EngineState
 from pipeline.layout import SiteLayout
-from pipeline.oscillation_state import Feed, Look
-from pipeline.second_stage import Bands
+from pipeline.oscillation_state import Bank, Feed, Look, Looks
+from pipeline.second_stage import BANDS_HZ, Bands
+from pipeline.sensors import Sensor, worst
+from schemas.events import Band
+from schemas.units import NS_PER_S
 
 __all__ = ["Spectra"]
 
 SUM_SHARE = 0.5
 """A sum counts as measured while at least this share of its channels is."""
-SUMS = "sums"
+FASTEST_HZ, MEDIUM_HZ, SLOW_HZ = 240, 20, 2
+"""Least rates of the series for windows up to 10 s, of 40 s, and of 80 to 640 s."""
+MEDIUM, SLOW = ((20.0, 55.0), (40.0, 15.0)), ((80.0, 0.8), (160.0, 0.8), (640.0, 0.15))
+SPARSE = ((40.0, oscillations.HIGHEST_HZ),)
+"""Instead of the short windows where the rate is too low for them."""
+MEDIUM_S, SLOW_S = 2, 8
+FLAT = 0.35
+"""Share of a slowed rate up to which its low-pass is flat."""
+WIDE_LEAVES = 8
+LEAF_S = 20
+ROWS_SHARE = 0.9
+"""Of the oscillations' budget; the rest is for leaves that vote together."""
+
+
+def _all(rows: slice) -> range:
+    return range(rows.start, rows.stop)
+
+
+def _divisor(rate: int, least: int) -> int:
+    """The largest divisor of ``rate`` that leaves at least ``least`` a second."""
+    return max(m for m in range(1, rate + 1) if rate % m == 0 and (m == 1 or rate // m >= least))
 
 
 class Spectra:
-    """The spectral stage of one site: a feed for each sample rate."""
+    """The spectral stage of one site: feeds, each with a bank of windows for each hop."""
 
     def __init__(self, layout: SiteLayout, detect: DetectSettings, device: ArrayDevice) -> None:
         self.layout, self.detect, self.device = layout, detect, device
-        self._designs, self.feeds = self._plan_feeds()
+        self._vote = 0.0
+        groups = self._groups()
+        share = budget.share(detect.false_alarms_per_day, "oscillation")
+        leaves = len(layout.leaves)
+        self.votes_least = max(detect.votes_least, round(detect.votes_share * leaves))
+        looks = [self._tests(self._banks(rate, 1e-9)) for rate in groups]
+        rows = [len(self._rows(*group)[0]) for group in groups.values()]
+        tests = sum(n * m for n, m in zip(rows, looks, strict=True))
+        self.pfa = budget.exceedance(ROWS_SHARE * share, tests)
+        together = budget.exceedance((1 - ROWS_SHARE) * share, sum(looks))
+        self._vote = budget.votes_exceedance(together, leaves, self.votes_least)
+        self.feeds = tuple(self._feed(rate, *group) for rate, group in groups.items())
+        self._responses = [self._response(feed) for feed in self.feeds]
+        self._bands = self._plan_bands()
+        self._keep = not any(len(feed.leaves) for feed in self.feeds)
 
-    def _plan_feeds(self) -> tuple[dict[str, Any], tuple[Feed, ...]]:
-        """Spectra: channels of PDUs and above (all of a small site), and nodes that are sums."""
-        layout, feeds, designs = self.layout, [], {}
-        window_s = self.detect.oscillation_window_s
+    def _groups(self) -> dict[int, tuple[tuple[str, ...], tuple[int, ...]]]:
+        """By rate: levels whose channels are watched (all of a small site), and nodes of sums."""
+        layout = self.layout
+        groups: dict[int, tuple[tuple[str, ...], tuple[int, ...]]] = {}
         for grid in layout.grids:
-            if grid.stride > 1 or grid.rate < 2 or not (layout.small or grid.level != "rack"):
-                continue
-            designs[grid.level] = oscillations.design(grid.rate, window_s=window_s)
-            rows = layout.level_rows[grid.level]
-            names = layout.channel_ids[rows]
-            nodes = tuple(int(node) for node in layout.channel_nodes[rows])
-            freq_hz = designs[grid.level].freq_hz
-            leaves, first = grid is layout.leaf_grid, designs[grid.level].first_bin
-            feeds.append(Feed(grid.level, float(grid.rate), nodes, names, leaves, first, freq_hz))
+            if grid.stride == 1 and grid.rate >= 2 and (layout.small or grid.level != "rack"):
+                levels, sums = groups.get(grid.rate, ((), ()))
+                groups[grid.rate] = ((*levels, grid.level), sums)
         if layout.summed and layout.ticks_per_s >= 2 and layout.leaf_grid.stride == 1:
-            designs[SUMS] = oscillations.design(layout.ticks_per_s, window_s=window_s)
-            freq_hz = designs[SUMS].freq_hz
-            none = (None,) * len(layout.summed)
-            per_s, first = float(layout.ticks_per_s), designs[SUMS].first_bin
-            feeds.append(Feed(SUMS, per_s, layout.summed, none, False, first, freq_hz))
-        return designs, tuple(feeds)
+            levels, _ = groups.get(layout.ticks_per_s, ((), ()))
+            groups[layout.ticks_per_s] = (levels, layout.summed)
+        return groups
+
+    def _rows(
+        self, levels: tuple[str, ...], sums: tuple[int, ...]
+    ) -> tuple[tuple[int, ...], tuple[str | None, ...]]:
+        """Nodes and channels behind a feed's rows."""
+        layout = self.layout
+        rows = [row for level in levels for row in _all(layout.level_rows[level])]
+        nodes = tuple(int(layout.channel_nodes[row]) for row in rows)
+        names = tuple(layout.channel_ids[row] for row in rows)
+        return (*nodes, *sums), (*names, *(None for _ in sums))
+
+    def _banks(self, rate: int, pfa: float) -> tuple[Bank, ...]:
+        """Short windows at the full rate; longer ones on slower series, each made from the last."""
+        like, rate_hz = self.device.upload(np.zeros(1)), rate
+        banks: list[Bank] = []
+
+        def add(rate: int, factor: int, windows: Any, hop_s: int) -> None:
+            windows = [(s, min(hz, FLAT * rate) if factor > 1 else hz) for s, hz in windows]
+            if factor * rate != rate and not windows:
+                return
+            vote = max(self._vote, 1e-12)
+            try:
+                design = oscillations.design(rate, windows=windows, hop_s=hop_s, pfa=pfa, vote=vote)
+            except ValueError:  # no window of these has bins at this rate
+                return
+            taps = self.device.upload(decimation.taps(factor))
+            plan = oscillations.to_namespace(design, like)
+            banks.append(Bank(f"{rate_hz}:{hop_s}", float(rate), factor, taps, hop_s, plan))
+
+        first = rate // _divisor(rate, FASTEST_HZ)
+        add(first, 1, oscillations.FAST, 1)
+        if not banks or banks[0].plan.design.window < 10 * first:
+            banks.clear()
+            add(first, 1, SPARSE, 1)
+            second = first
+        else:
+            second = first // _divisor(first, MEDIUM_HZ)
+            add(second, first // second, MEDIUM, MEDIUM_S)
+        if banks:
+            third = second // _divisor(second, SLOW_HZ)
+            add(third, second // third, SLOW, SLOW_S)
+        return tuple(banks)
+
+    def _tests(self, banks: tuple[Bank, ...]) -> float:
+        """Bins times looks a day of one row."""
+        return sum(
+            float(bank.plan.design.tested.sum()) * budget.DAY_S / bank.hop_s for bank in banks
+        )
+
+    def _feed(self, rate: int, levels: tuple[str, ...], sums: tuple[int, ...]) -> Feed:
+        layout = self.layout
+        nodes, names = self._rows(levels, sums)
+        below = [layout.leaves_under(node) for node in nodes]
+        mean_of = _divisor(rate, FASTEST_HZ)
+        known = {layout.channel_ids[row] for row in layout.leaves}
+        return Feed(
+            f"{rate}", levels, sums, nodes, names,
+            np.array([k for k, name in enumerate(names) if name in known], np.int64),
+            np.array([len(rows) >= WIDE_LEAVES for rows in below]),
+            tuple(self._sensor(names[k], below[k], mean_of / rate) for k in range(len(nodes))),
+            mean_of, self._banks(rate, self.pfa),
+        )  # fmt: skip
+
+    def _sensor(self, name: str | None, leaves: Any, mean_s: float) -> Sensor:
+        """Of a channel as its entry says; of a sum, the worst of its leaves."""
+        entries = self.layout.sensors
+        ids = [name] if name is not None else [self.layout.channel_ids[row] for row in leaves]
+        found = worst([Sensor(*entries[i]) for i in ids if i in entries])
+        return found._replace(averaging_s=max(found.averaging_s, mean_s if mean_s > 0.003 else 0))
 
     def start(self) -> dict[str, oscillations.OscillationState]:
         """The windows before the first sample."""
-        rows = {feed.name: np.zeros((len(feed.nodes), 1)) for feed in self.feeds}
         return {
-            name: oscillations.start(
-                self.device.upload(rows[name]), design=design, until_hop=round(design.rate_hz)
+            bank.key: oscillations.start(
+                self.device.upload(np.zeros((len(feed.nodes), 1))),
+                design=bank.plan.design,
+                until_hop=bank.plan.design.hop,
             )
-            for name, design in self._designs.items()
+            for feed in self.feeds
+            for bank in feed.banks
         }
 
     def step(
-        self, state: EngineState, parts: dict[str, Any]
-    ) -> tuple[dict[str, Look], Bands | None]:
-        """One hop of every feed: strongest bins by feed, and the POI's own spectrum."""
-        looks, bands = {}, None
-        spectra = dict(state.spectra)
-        for feed in self.feeds:
-            design = self._designs[feed.name]
-            if feed.name == SUMS:
-                rows = list(feed.nodes)
-                x, v = parts["node_w"][rows], parts["share"][rows] >= SUM_SHARE
-            else:
-                x, v = parts[f"x:{feed.name}"], parts[f"v:{feed.name}"]
-                kept = parts["kept"][self.layout.level_rows[feed.name]].all(axis=1)[:, None]
-                tail = spectra[feed.name].tail_valid & self.device.upload(kept)
-                spectra[feed.name] = spectra[feed.name]._replace(tail_valid=tail)
-            ratio, amplitude_w, seen, spectra[feed.name] = oscillations.periodogram(
-                self.device.upload(x), self.device.upload(v), spectra[feed.name], design=design
-            )
-            looks[feed.name] = Look(
-                self.device.download(ratio)[:, :, 0],
-                self.device.download(amplitude_w)[:, :, 0],
-                self._refiner(spectra[feed.name], feed.rate_hz),
-            )
-            if self.layout.top in feed.nodes:
-                row = feed.nodes.index(self.layout.top)
-                share = float(self.device.download(seen)[row, 0])
-                line_w = looks[feed.name].amplitude_w[row]
-                bands = Bands(design.freq_hz, line_w, share >= design.valid_share)
+        self, state: EngineState, parts: dict[str, Any], end_ns: int
+    ) -> tuple[Looks, Bands | None]:
+        """One grid second of every feed, and the POI's own bands."""
+        second, spectra, due = end_ns // NS_PER_S, dict(state.spectra), []
+        for number, feed in enumerate(self.feeds):
+            x, v = self._input(feed, parts)
+            self._forget(feed, parts, spectra)
+            before = None
+            for place, bank in enumerate(feed.banks):
+                if second % bank.hop_s:
+                    break  # hops are multiples of one another
+                if before is not None:
+                    x, v = decimation.newest(
+                        before.tail_w, before.tail_valid, bank.taps,
+                        factor=bank.factor, count=bank.plan.design.hop,
+                    )  # fmt: skip
+                *found, before = oscillations.periodogram(x, v, spectra[bank.key], plan=bank.plan)
+                spectra[bank.key] = before
+                due.append(self._look(number, place, found))
         state.spectra = spectra
-        return looks, bands
+        self._remember(state, parts)
+        looks = Looks(tuple(due), self._windows(spectra), self._leaves(state))
+        return looks, self._states(state, looks)
 
-    def _refiner(self, spectrum: oscillations.OscillationState, rate_hz: float) -> Any:
-        def refine(freq_hz: Any) -> tuple[Any, Any, Any]:
-            guess = self.device.upload(freq_hz)
-            found = tones.tone(spectrum.tail_w[:, 1:], guess, rate_hz=rate_hz)
-            return tuple(self.device.download(a) for a in found)
+    def _input(self, feed: Feed, parts: dict[str, Any]) -> tuple[Any, Any]:
+        """One second of a feed's rows, (row, time) W, and which were measured."""
+        x = [parts[f"x:{level}"] for level in feed.levels]
+        v = [parts[f"v:{level}"] for level in feed.levels]
+        if feed.sums:
+            rows = list(feed.sums)
+            x, v = [*x, parts["node_w"][rows]], [*v, parts["share"][rows] >= SUM_SHARE]
+        whole = [self.device.upload(a[0] if len(a) == 1 else np.concatenate(a)) for a in (x, v)]
+        if feed.mean_of == 1:
+            return whole[0], whole[1]
+        return seconds.frame_means(*whole, samples_per_frame=feed.mean_of)
 
-        return refine
+    def _forget(self, feed: Feed, parts: dict[str, Any], spectra: dict[str, Any]) -> None:
+        """After a reset nothing reaches across the gap."""
+        rows = [parts["kept"][self.layout.level_rows[level]].all(axis=1) for level in feed.levels]
+        kept = np.concatenate([*rows, np.ones(len(feed.sums), bool)])
+        if kept.all():
+            return
+        for bank in feed.banks:
+            tail = spectra[bank.key].tail_valid & self.device.upload(kept[:, None])
+            spectra[bank.key] = spectra[bank.key]._replace(tail_valid=tail)
+
+    def _look(self, number: int, place: int, found: list[Any]) -> Look:
+        now, lasting, votes, amplitude_w = (self.device.download(a)[:, :, 0] for a in found)
+        response = self._responses[number]
+        if response is not None:
+            trusted, correction = response[place]
+            now, lasting, votes = now * trusted, lasting * trusted, votes * trusted
+            amplitude_w = amplitude_w * correction
+        return Look(number, place, now, lasting, votes, amplitude_w)
+
+    def _response(self, feed: Feed) -> list[tuple[Any, Any]] | None:
+        """By bank: which bins are no images, and amplitude's correction; None: sensors show all."""
+        if all(sensor == Sensor() for sensor in feed.sensors):
+            return None
+        return [
+            (
+                np.stack([s.trusted(bank.plan.design.freq_hz) for s in feed.sensors]).astype(float),
+                np.stack([s.correction(bank.plan.design.freq_hz) for s in feed.sensors]),
+            )
+            for bank in feed.banks
+        ]
+
+    def _remember(self, state: EngineState, parts: dict[str, Any]) -> None:
+        """Keep the newest seconds of the leaves where no feed does."""
+        if self._keep:
+            state.tone_track.leaves.append(parts[f"x:{self.layout.leaf_grid.level}"])
+            del state.tone_track.leaves[:-LEAF_S]
+
+    def _leaves(self, state: EngineState) -> Any:
+        def leaves(span_s: float) -> tuple[Any, float] | None:
+            kept = state.tone_track.leaves[-max(round(span_s), 1) :]
+            if not kept:
+                return None
+            return self.device.upload(np.concatenate(kept, axis=1)), float(
+                self.layout.leaf_grid.rate
+            )
+
+        return leaves
+
+    def _windows(self, spectra: dict[str, Any]) -> Any:
+        def window(number: int, rows: Any, span_s: float) -> tuple[Any, Any, float]:
+            banks = self.feeds[number].banks
+            reach = [b for b in banks if b.plan.design.window >= span_s * b.rate_hz]
+            bank = reach[0] if reach else banks[-1]
+            count = min(max(round(span_s * bank.rate_hz), 8), bank.plan.design.window) + 1
+            tail = spectra[bank.key]
+            return tail.tail_w[rows, -count:], tail.tail_valid[rows, -count:], bank.rate_hz
+
+        return window
+
+    def _plan_bands(self) -> list[tuple[float, float, int, int, Any]]:
+        """For each band: feed, bank and bins of the POI's shortest window that reaches to it."""
+        top, found = self.layout.top, []
+        for low_hz, high_hz in BANDS_HZ:
+            best = None
+            for number, feed in enumerate(self.feeds):
+                if top not in feed.nodes:
+                    continue
+                sensor = feed.sensors[feed.nodes.index(top)]
+                for place, bank in enumerate(feed.banks):
+                    for look in bank.plan.design.looks:
+                        freq_hz = np.where(bank.plan.design.tested, bank.plan.design.freq_hz, -1.0)
+                        inside = np.zeros(len(freq_hz), bool)
+                        inside[look.place] = True
+                        inside &= (freq_hz >= low_hz * 0.99) & (freq_hz <= high_hz)
+                        enough = inside.any() and sensor.observable(high_hz)
+                        width = freq_hz[inside].max() - freq_hz[inside].min() if enough else 0
+                        if width >= 0.9 * (min(high_hz, 55.0) - low_hz) and best is None:
+                            best = (low_hz, high_hz, number, place, inside)
+            found.append(best or (low_hz, high_hz, -1, -1, None))
+        return found
+
+    def _states(self, state: EngineState, looks: Looks) -> Bands | None:
+        """Amplitude in each of the POI's bands; a bank that is not due keeps what it said."""
+        track, top = state.tone_track, self.layout.top
+        if not track.bands_w:
+            track.bands_w = [float("nan")] * len(BANDS_HZ)
+        due = {(look.feed, look.bank): look for look in looks.due}
+        for k, (_low, _high, number, place, inside) in enumerate(self._bands):
+            look = due.get((number, place))
+            if look is None:
+                continue
+            feed = self.feeds[number]
+            row = feed.nodes.index(top)
+            tail = state.spectra[feed.banks[place].key].tail_valid
+            seen = float(self.device.download(tail[row : row + 1, :]).mean()) >= 0.8
+            track.bands_w[k] = float(look.amplitude_w[row][inside].max()) if seen else float("nan")
+        bands = tuple(
+            Band(low, high, observable=not np.isnan(w), amplitude_w=None if np.isnan(w) else w)
+            for (low, high, *_rest), w in zip(self._bands, track.bands_w, strict=True)
+        )
+        return Bands(bands, self._highest_hz())
+
+    def _highest_hz(self) -> float | None:
+        """Up to where the POI can be seen."""
+        found = [
+            float(freq_hz[sensor.observable(freq_hz)].max(initial=0.0))
+            for feed in self.feeds
+            if self.layout.top in feed.nodes
+            for sensor in [feed.sensors[feed.nodes.index(self.layout.top)]]
+            for freq_hz in [feed.banks[0].plan.design.freq_hz]
+        ]
+        return max(found, default=None)

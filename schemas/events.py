@@ -18,6 +18,7 @@ __all__ = [
     "Forecast",
     "GridEvent",
     "GridSignal",
+    "Harmonic",
     "Interval",
     "Provenance",
     "Ramp",
@@ -73,6 +74,13 @@ class StepTest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     clip: float | None = None
 
 
+class Harmonic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A multiple of an oscillation's frequency: its order, 2 and up; zero-to-peak amplitude, W."""
+
+    order: int
+    amplitude_w: float
+
+
 class _Event(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -83,6 +91,12 @@ class _Event(
     ``threshold`` then. ``end_ns``: nine tenths of the depth are reached; ``monotone_s``: until the
     way first went back; ``ramp_error_w_per_s``: standard error. Powers in W, signed by direction
     (``depth_w`` < 0 is a drop). A field that is not known is absent.
+
+    Of oscillations: ``growth_per_s`` is the rate g of ``exp(g t)`` over the newest periods
+    measured; ``origin`` says *forced* (a line with harmonics, or one that ends at once) or
+    *natural* (one that rings down); ``resonance_hz`` is the site's configured mode that the line,
+    or a harmonic of it, falls on; ``unison`` is the share of the leaves' swing that adds up, 0 to
+    1; ``averaged`` says that no sensor shows this frequency in full: the true amplitude is larger.
     """
 
     event_id: str
@@ -109,6 +123,12 @@ class _Event(
     amplitude_w: float | None = None
     damping_ratio: float | None = None
     merged_into: str | None = None
+    growth_per_s: float | None = None
+    origin: Literal["forced", "natural"] | None = None
+    harmonics: tuple[Harmonic, ...] | None = None
+    resonance_hz: float | None = None
+    unison: float | None = None
+    averaged: bool | None = None
 
 
 class SiteEvent(_Event, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -119,6 +139,8 @@ class SiteEvent(_Event, frozen=True, kw_only=True, omit_defaults=True, forbid_un
     channels: tuple[str, ...] | None = None
     contributors: tuple[Contributor, ...] | None = None
     step_test: StepTest | None = None
+    groups: tuple[tuple[str, ...], ...] | None = None
+    """Channels that swing together, where phases fall into several groups; the largest first."""
 
 
 class GridEvent(_Event, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -167,6 +189,7 @@ class SiteState(
     coincidence_factor: float | None = None
     diversity_factor: float | None = None
     observable_max_hz: float | None = None
+    unison: float | None = None
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -61,6 +61,7 @@ NODE = _column("node_id", TEXT, "", "rack, PDU or substation of the site", known
 LEVEL = _column("level", TEXT, "", "rack, pdu or substation", known=True)
 PRODUCED = _instant("produced_ns", "end of the frame that made the row")
 _BANDS = {"0p15_1": "0.15-1", "1_5": "1-5", "5_15": "5-15", "15_55": "15-55"}
+_SLOW_BAND = {"0p01_0p15": "0.01-0.15"}
 
 WINDOWS = pa.schema(
     [
@@ -78,7 +79,7 @@ WINDOWS = pa.schema(
         PRODUCED,
         *(
             _later(2, _column(f"band_{name}_w", REAL, "W", f"amplitude in {hertz} Hz, 0 to peak"))
-            for name, hertz in _BANDS.items()
+            for name, hertz in {**_SLOW_BAND, **_BANDS}.items()
         ),
         _later(2, _column("synchrony", REAL, "0..1", "share of moved power that steps together")),
     ]
@@ -96,6 +97,7 @@ _STEP_TEST = pa.struct(
         ("clip", REAL),
     ]
 )
+_HARMONIC = pa.struct([("order", WHOLE), ("amplitude_w", REAL)])
 
 EVENTS = pa.schema(
     [
@@ -132,6 +134,13 @@ EVENTS = pa.schema(
         _column("quality", TEXT, "", "good, or the reason for doubt", known=True),
         _column("merged_into", TEXT, "", "event_id of the event it turned out to be"),
         PRODUCED,
+        _later(2, _column("growth_per_s", REAL, "1/s", "rate at which the amplitude grows")),
+        _later(2, _column("origin", TEXT, "", "forced or natural")),
+        _later(2, _column("harmonics", pa.list_(_HARMONIC), "1, W", "multiples of the frequency")),
+        _later(2, _column("resonance_hz", REAL, "Hz", "the site's configured mode it falls on")),
+        _later(2, _column("unison", REAL, "0..1", "share of the leaves' swing that adds up")),
+        _later(2, _column("averaged", pa.bool_(), "", "no sensor shows this frequency in full")),
+        _later(2, _column("groups", pa.list_(pa.list_(TEXT)), "", "channels that swing together")),
     ]
 )
 
@@ -159,6 +168,10 @@ STATES = pa.schema(
         _column("observable_max_hz", REAL, "Hz", "above this the site cannot be seen"),
         _column("quality", TEXT, "", "good, or the reason for doubt", known=True),
         PRODUCED,
+        _later(
+            2, _column("band_0p01_0p15_w", REAL, "W", "amplitude in 0.01-0.15 Hz, zero to peak")
+        ),
+        _later(2, _column("unison", REAL, "0..1", "share of the leaves' swing that adds up")),
     ]
 )
 

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from pipeline import rows
 from pipeline.align import Aligner
 from pipeline.decode import Decoder
-from pipeline.detect import DetectSettings
 from pipeline.evidence import Evidence
 from pipeline.evidence_state import EvidenceSettings
 from pipeline.layout import SiteLayout
@@ -65,7 +64,7 @@ def _waveforms(path: Path, step_w: float) -> Iterator[Any]:
     trace = open_trace(path, topology=topology)
     layout = SiteLayout(topology)
     settings = EvidenceSettings(most_s=1e6, channels=10_000)
-    evidence = Evidence(layout, DetectSettings(), settings)
+    evidence = Evidence(layout, settings)
     aligner, decoder = Aligner(layout), Decoder({topology.site.id: topology})
     top = layout.nodes[layout.top]
     whole = SiteEvent(

@@ -256,8 +256,8 @@ def test_a_reset_clears_what_crosses_the_gap_and_keeps_what_was_learned():
     assert (state.noise.warm_s >= before.noise.warm_s).all()
     assert (before.noise.warm_s > 0).any()
     assert state.ramp.tail_valid[1, -80:].all()
-    assert not state.spectra["rack"].tail_valid[1, : -100 + 14].any()
-    assert state.spectra["rack"].tail_valid[0, -200:].all()
+    assert not state.spectra["10:1"].tail_valid[1, : -100 + 14].any()
+    assert state.spectra["10:1"].tail_valid[0].all()
 
 
 def test_a_hole_of_more_than_an_hour_closes_events_and_learns_anew():

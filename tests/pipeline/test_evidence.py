@@ -7,7 +7,6 @@ import pytest
 
 from pipeline import archive
 from pipeline.align_state import Block
-from pipeline.detect import DetectSettings
 from pipeline.evidence import BLOCK_S, Evidence
 from pipeline.evidence_state import EvidenceSettings
 from pipeline.layout import SiteLayout
@@ -103,7 +102,7 @@ def block(layout, second, whole=True):
 def run(told, length_s, settings=None, gone=()):
     """Seconds of the large site with events told at some of them; rows that came out."""
     layout = SiteLayout(Topology.parse(LARGE))
-    evidence = Evidence(layout, DetectSettings(), settings or EvidenceSettings())
+    evidence = Evidence(layout, settings or EvidenceSettings())
     rows = []
     for second in range(length_s):
         if second in gone:
@@ -184,7 +183,7 @@ def test_a_hole_in_time_breaks_a_block():
 def test_what_was_not_measured_is_null_and_a_dead_channel_has_no_row():
     """Held samples are no measurement."""
     layout = SiteLayout(Topology.parse(LARGE))
-    evidence = Evidence(layout, DetectSettings(), EvidenceSettings())
+    evidence = Evidence(layout, EvidenceSettings())
     for second in range(10):
         one = block(layout, second)
         one.valid["pdu"][0, 3:5] = False

@@ -23,13 +23,14 @@ SUFFIXES = [
         "coefficients",
         "clip",
         "synchrony",
+        "unison",
         "x_over_r",
         "value",
     ),
 ]
 """The unit is the last word; a share, ratio, factor or synchrony has none; `value` has `unit`."""
 COUNTS = [
-    *("n", "channels", "count", "samples", "seq", "size"),
+    *("n", "channels", "count", "samples", "seq", "size", "order"),
     *("offset", "partition", "sources_at_least", "version"),
 ]
 PROBABILITIES = ["nominal", "coverage"]

@@ -1,0 +1,266 @@
+"""What is known of an open oscillation: frequency, parts, phases, damping, unison; its record."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from operators import budget, damping, tones, unison
+from pipeline.detect import DetectSettings
+from pipeline.engine_state import ArrayDevice
+from pipeline.layout import SiteLayout
+from pipeline.oscillation_state import Feed, Looks, OpenTone
+from pipeline.ramp_record import peak_share
+from schemas.events import Contributor, Harmonic, SiteEvent
+
+__all__ = ["PLAIN", "Parts"]
+
+CYCLES, FEW_CYCLES, PLAIN = 8.0, 3.0, 20.0
+"""
+Periods over which an oscillation is measured; for amplitudes fewer, where its newest two periods
+stand out by so many standard errors: the peak of one that grows and decays is short.
+"""
+SHORTEST_S, LONGEST_S = 2.5, 160.0
+MAX_CONTRIBUTORS = 256
+SEEN = 4.0
+"""Standard errors from which a channel takes part."""
+HARMONICS = 10
+SURE = 3.0
+"""Standard errors from which growth or decay is told."""
+SNAPSHOTS = 8
+GAP_RAD = 0.8
+"""A gap this wide between phases parts two groups."""
+FORCED_HARMONIC = 0.05
+MODE_HZ, MODE_SHARE = 0.02, 0.02
+"""How near a configured mode a line is in resonance with it."""
+
+
+class Parts:
+    """Measures open oscillations of one site."""
+
+    def __init__(
+        self, layout: SiteLayout, detect: DetectSettings, feeds: tuple[Feed, ...],
+        device: ArrayDevice,
+    ) -> None:  # fmt: skip
+        self._layout, self._detect, self._feeds, self._device = layout, detect, feeds, device
+
+    def amplitude(
+        self, looks: Looks, feed: int, row: int, freq_hz: float, span_s: float
+    ) -> tuple[float, float]:
+        """Amplitude of one row over its newest ``span_s``, and its standard error, W."""
+        x, _, rate_hz = looks.window(feed, [row], span_s)
+        at = self._device.upload(np.array([freq_hz]))
+        found_w, _, error_w = tones.amplitude(x[:, 1:], at, rate_hz=rate_hz)
+        gain = float(self._feeds[feed].sensors[row].correction(freq_hz))
+        home = self._device.download
+        return float(home(found_w)[0]) * gain, float(home(error_w)[0]) * gain
+
+    def measure(self, tone: OpenTone, looks: Looks) -> None:
+        """Frequency where it is largest, then everybody's part in it."""
+        span_s = min(max(CYCLES / tone.now_hz, SHORTEST_S), LONGEST_S)
+        self._refine(tone, looks, span_s)
+        few_s = FEW_CYCLES / tone.freq_hz
+        few_w, error_w = self.amplitude(looks, tone.feed, tone.row, tone.freq_hz, few_s)
+        span_s = few_s if few_w >= PLAIN * error_w else span_s
+        parts: list[Contributor] = []
+        by_node: dict[int, float] = {}
+        best = (0.0, tone.feed, tone.row)
+        for number, feed in enumerate(self._feeds):
+            rows = list(range(len(feed.nodes)))
+            amplitude_w, phase_rad, seen = self._rows(looks, number, rows, tone.freq_hz, span_s)
+            for row in np.flatnonzero(seen):
+                here_w, node, name = float(amplitude_w[row]), feed.nodes[row], feed.channel_ids[row]
+                by_node[node] = max(by_node.get(node, 0.0), here_w)
+                best = max(best, (here_w, number, int(row)))
+                if name is not None:
+                    parts.append(Contributor(name, here_w, float(phase_rad[row])))
+        self._together(tone, looks, span_s, parts)
+        parts.sort(key=lambda part: (-part.amplitude_w, part.channel_id))
+        if best[0] > 0:
+            tone.feed, tone.row = best[1], best[2]
+        tone.amplitude_w = max(best[0], tone.amplitude_w) or tone.now_w
+        tone.node = self._holder(by_node) if by_node else tone.node
+        tone.contributors = tuple(parts[:MAX_CONTRIBUTORS])
+        tone.harmonics = self._harmonics(tone, looks, span_s)
+
+    def _refine(self, tone: OpenTone, looks: Looks, span_s: float) -> None:
+        """Frequency and growth by maximum likelihood, on the strongest row."""
+        x, _, rate_hz = looks.window(tone.feed, [tone.row], span_s)
+        guess = self._device.upload(np.array([tone.now_hz]))
+        freq_hz, *_rest = tones.tone(x[:, 1:], guess, rate_hz=rate_hz)
+        tone.freq_hz = float(self._device.download(freq_hz)[0])
+        found = damping.damped(x[:, 1:], freq_hz, rate_hz=rate_hz)
+        _, growth, _, error = (float(self._device.download(a)[0]) for a in found)
+        sure = abs(growth) > SURE * error
+        tone.growth_per_s = growth if sure else None
+        tone.damping_ratio = (
+            -growth / math.hypot(growth, 2 * math.pi * tone.freq_hz) if sure else None
+        )
+
+    def _rows(
+        self, looks: Looks, number: int, rows: list[int], freq_hz: float, span_s: float
+    ) -> tuple[Any, Any, Any]:
+        """Amplitude, phase and whether it takes part, of some rows of a feed, at one frequency."""
+        x, _, rate_hz = looks.window(number, rows, span_s)
+        at = self._device.upload(np.full(len(rows), freq_hz))
+        found = tones.amplitude(x[:, 1:], at, rate_hz=rate_hz)
+        amplitude_w, phase_rad, error_w = (self._device.download(a) for a in found)
+        sensors = self._feeds[number].sensors
+        gain = np.array([float(sensors[row].correction(freq_hz)) for row in rows])
+        return amplitude_w * gain, phase_rad, amplitude_w >= SEEN * error_w
+
+    def _harmonics(self, tone: OpenTone, looks: Looks, span_s: float) -> tuple[Harmonic, ...]:
+        """Multiples of the frequency that stand clear of the residuals where it is strongest."""
+        x, _, rate_hz = looks.window(tone.feed, [tone.row], span_s)
+        orders = [n for n in range(2, HARMONICS + 1) if n * tone.freq_hz <= 0.45 * rate_hz]
+        if not orders:
+            return ()
+        freq_hz = np.array(orders) * tone.freq_hz
+        same = self._device.upload(np.zeros(len(orders), np.int64))
+        x = x[same, 1:] if len(orders) > 1 else x[:, 1:]
+        found = tones.amplitude(x, self._device.upload(freq_hz), rate_hz=rate_hz)
+        amplitude_w, _, _ = (self._device.download(a) for a in found)
+        quarter = tones.amplitude(
+            x, self._device.upload(freq_hz + 0.5 * tone.freq_hz), rate_hz=rate_hz
+        )
+        between_w = self._device.download(quarter[0])
+        gain = self._feeds[tone.feed].sensors[tone.row].correction(freq_hz)
+        clear = (amplitude_w >= SEEN * between_w) & (
+            amplitude_w >= FORCED_HARMONIC / 2 * tone.amplitude_w
+        )
+        return tuple(
+            Harmonic(order, float(size))
+            for order, size, ok in zip(orders, amplitude_w * gain, clear, strict=True)
+            if ok
+        )
+
+    def _together(
+        self, tone: OpenTone, looks: Looks, span_s: float, parts: list[Contributor]
+    ) -> None:
+        """Unison of the leaves: order parameter, who takes part, groups of phases."""
+        leaves = self._leaf_window(looks, span_s)
+        if leaves is None:
+            return
+        x, rate_hz, told = leaves
+        if x.shape[0] < self._detect.votes_least or x.shape[1] < 2 * SNAPSHOTS:
+            return
+        home = self._device.download
+        at = self._device.upload(np.full(x.shape[0], tone.freq_hz))
+        found = tones.amplitude(x, at, rate_hz=rate_hz)
+        amplitude_w, phase_rad, error_w = (home(a) for a in found)
+        seen = np.flatnonzero(amplitude_w >= SEEN * error_w)
+        count = min(SNAPSHOTS, max(int(x.shape[1] / rate_hz * tone.freq_hz / 1.5), 1))
+        if count >= 4:
+            z = unison.snapshots(x, tone.freq_hz, rate_hz=rate_hz, count=count)
+            value, weight, _ = (home(a) for a in unison.leading(z))
+            pfa = budget.share(self._detect.false_alarms_per_day, "synchrony") / budget.DAY_S
+            if float(value) < budget.tracy_widom_threshold(pfa, x.shape[0], count):
+                seen = seen[:0]
+            else:
+                seen = seen[weight[seen] >= 0.1 / x.shape[0]]
+        tone.unison, tone.groups = None, ()
+        if len(seen) < self._detect.votes_least:
+            return
+        tone.unison = float(
+            home(
+                unison.order(
+                    self._device.upload(amplitude_w[seen]), self._device.upload(phase_rad[seen])
+                )
+            )
+        )
+        ids = [self._layout.channel_ids[self._layout.leaves[row]] for row in seen]
+        self._grouped(tone, ids, phase_rad[seen])
+        if not told:
+            parts += [
+                Contributor(name, float(amplitude_w[row]), float(phase_rad[row]))
+                for name, row in zip(ids, seen, strict=True)
+            ]
+
+    def _leaf_window(self, looks: Looks, span_s: float) -> tuple[Any, float, bool] | None:
+        """Newest samples of all leaves, and whether their parts are told by a feed already."""
+        for number, feed in enumerate(self._feeds):
+            if len(feed.leaves):
+                x, _, rate_hz = looks.window(number, list(feed.leaves), span_s)
+                return x[:, 1:], rate_hz, True
+        found = looks.leaves(span_s)
+        return None if found is None else (found[0], found[1], False)
+
+    def _grouped(self, tone: OpenTone, ids: list[str], phase_rad: Any) -> None:
+        number = self._device.download(
+            unison.clusters(self._device.upload(phase_rad), least_gap_rad=GAP_RAD)
+        )
+        groups = [
+            tuple(name for name, n in zip(ids, number, strict=True) if n == k)
+            for k in range(int(number.max()) + 1)
+        ]
+        groups = sorted((g for g in groups if len(g) >= 2), key=lambda g: (-len(g), g))
+        tone.groups = tuple(groups) if 2 <= len(groups) <= 8 else ()
+
+    def _holder(self, by_node: dict[int, float]) -> int:
+        """The lowest node that holds at least 90 % of what swings."""
+        layout = self._layout
+        node = layout.ancestor(sorted(by_node))
+        if node not in by_node:
+            return node
+        while True:
+            need_w = self._detect.hold_share * by_node[node]
+            below = [c for c in layout.nodes[node].children if by_node.get(c, 0.0) >= need_w]
+            if not below:
+                return node
+            node = max(below, key=lambda c: by_node[c])
+
+    # ---- the record
+
+    def _origin(self, tone: OpenTone) -> Any:
+        """Forced where it has harmonics, natural where it rings down; else unknown."""
+        if any(h.amplitude_w >= FORCED_HARMONIC * tone.amplitude_w for h in tone.harmonics):
+            return "forced"
+        return "natural" if (tone.damping_ratio or 0.0) > 0.01 else None
+
+    def _resonance_hz(self, tone: OpenTone) -> float | None:
+        """The configured mode nearest to the line, or to one of its harmonics, if near."""
+        lines = [tone.freq_hz, *(h.order * tone.freq_hz for h in tone.harmonics)]
+        near = [
+            (abs(hz - mode), mode)
+            for mode in self._layout.topology.site.modes_hz
+            for hz in lines
+            if abs(hz - mode) <= MODE_HZ + MODE_SHARE * mode
+        ]
+        return min(near)[1] if near else None
+
+    def _averaged(self, tone: OpenTone) -> bool | None:
+        """True where the sensor behind it does not show this frequency in full."""
+        sensor = self._feeds[tone.feed].sensors[tone.row]
+        return None if bool(sensor.observable(tone.freq_hz)) else True
+
+    def record(self, tone: OpenTone, state: Any, time_ns: int) -> SiteEvent:
+        """The event as it stands."""
+        node = self._layout.nodes[tone.node]
+        return SiteEvent(
+            event_id=tone.event_id,
+            kind="oscillation",
+            site_id=self._layout.site_id,
+            node_id=node.id,
+            level=node.level,
+            state=state,
+            onset_ns=tone.onset_ns,
+            opened_ns=tone.opened_ns,
+            updated_ns=time_ns,
+            closed_ns=time_ns if state == "closed" else None,
+            quality=tone.quality,  # type: ignore[arg-type]
+            freq_hz=tone.freq_hz,
+            amplitude_w=tone.amplitude_w,
+            growth_per_s=tone.growth_per_s,
+            damping_ratio=tone.damping_ratio,
+            harmonics=tone.harmonics or None,
+            origin=self._origin(tone),
+            resonance_hz=self._resonance_hz(tone),
+            unison=tone.unison,
+            averaged=self._averaged(tone),
+            peak_share=peak_share(self._layout, tone.amplitude_w),
+            contributors=tone.contributors or None,
+            groups=tone.groups or None,
+            merged_into=tone.merged_into,
+        )
