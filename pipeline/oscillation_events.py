@@ -206,7 +206,7 @@ class OscillationEvents:
                 reach_w = look.amplitude_w[line.row, slower] * design.freq_hz[slower]
                 most_w = max(most_w, float(reach_w.max()) / line.freq_hz)
         folded = np.sinc(line.freq_hz / rate_hz)  # a step between two samples is sharper than it is
-        return most_w * OVERTONE >= line.amplitude_w * folded
+        return bool(most_w * OVERTONE >= line.amplitude_w * folded)
 
     def _echo(self, track: OscillationTrack, line: Line, looks: Looks) -> bool:
         """What an event that has just closed leaves in long windows, or goes on with, faintly."""
@@ -335,6 +335,7 @@ class OscillationEvents:
         at = (looks, found.feed, found.row, found.freq_hz)
         newest_w, _ = self._parts.amplitude(*at, max(2 / found.freq_hz, NEWEST * found.window_s))
         share = min(found.amplitude_w / max(newest_w, 1e-300), 1.0)
+        share = min(oscillations.FLAT_MASS * share + oscillations.FALL / 2, 1.0)
         tone = OpenTone(
             event_id=event_id(self._layout.site_id, "oscillation", time_ns, rank),
             node=self._layout.top,
