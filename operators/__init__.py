@@ -26,11 +26,28 @@ One line each (the maths and the measured figures: ``docs/operators.md``):
 `diversity.start`                   state before the first second
 `diversity.coincidence_factor`      peak of the sum over sum of the peaks, trailing window
 `magnitude.peak_share`              depth as a share of the balancing authority's peak
-`oscillations.design`               host: window, tapers, bins, noise neighbourhood
+`oscillations.design`               host: windows, tapers, bins, neighbourhoods, thresholds
+`oscillations.to_namespace`         that design, in an array's library and on its device
 `oscillations.start`                state before the first sample
-`oscillations.periodogram`          power over local noise and amplitude per bin, once per hop
-`oscillations.peak`                 strongest bin of each channel
+`oscillations.periodogram`          how far frequencies stand out, now and lastingly; amplitude
+`oscillations.steadiness`           whether a line is in every part of a window
+`decimation.taps`                   host: a low-pass for `decimation.newest`
+`decimation.newest`                 a slower series without what would fold into it
 `tones.tone`                        frequency, amplitude, phase of one sinusoid, by least squares
+`tones.amplitude`                   amplitude and phase at a known frequency, standard error
+`tones.fit`                         least squares of each channel on columns of its own
+`damping.damped`                    frequency and growth of one sinusoid, maximum likelihood
+`unison.snapshots`                  complex amplitude of one frequency in stretches of a window
+`unison.order`                      Kuramoto's order parameter, weighted by amplitude
+`unison.leading`                    greatest eigenvalue of the coherence matrix, who is in it
+`unison.clusters`                   groups of phases
+`budget.share`                      false alarms per site and day that a detector may cause
+`budget.exceedance`                 chance of a false alarm per test
+`budget.exponential_threshold`      of a periodogram over its noise, known or estimated
+`budget.log_likelihood_threshold`   of a CUSUM of log-likelihood ratios
+`budget.gaussian_threshold`         of a unit normal
+`budget.votes_exceedance`           chance of a vote at which enough of them are rare enough
+`budget.tracy_widom_threshold`      of the greatest eigenvalue of a coherence matrix
 `forecast.persistence`              last value + quantiles of horizon-step differences
 `forecast.climatology`              quantiles of the trailing window
 `forecast.pinball`                  quantile score of a forecast
@@ -38,6 +55,9 @@ One line each (the maths and the measured figures: ``docs/operators.md``):
 """
 
 from . import (
+    budget,
+    damping,
+    decimation,
     diversity,
     extremes,
     forecast,
@@ -51,10 +71,14 @@ from . import (
     synchrony,
     tones,
     trigger,
+    unison,
     whitening,
 )
 
 __all__ = [
+    "budget",
+    "damping",
+    "decimation",
     "diversity",
     "extremes",
     "forecast",
@@ -68,5 +92,6 @@ __all__ = [
     "synchrony",
     "tones",
     "trigger",
+    "unison",
     "whitening",
 ]
