@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["amplitude_w", "crb_growth", "crb_hz", "delay_s", "detected", "marcum_q"]
+__all__ = ["amplitude_w", "crb_growth", "crb_hz", "detected", "marcum_q", "swing_w"]
 
 _TERMS = 400
 
@@ -46,14 +46,14 @@ def amplitude_w(strength: float, density_w2_per_hz: float, window_s: float) -> f
     return math.sqrt(4 * density_w2_per_hz * strength / window_s)
 
 
-def delay_s(swing_w: float, density_w2_per_hz: float, run_length: float) -> float:
+def swing_w(delay_s: float, density_w2_per_hz: float, run_length: float) -> float:
     """
-    Lorden's bound of the mean delay: ln(run length) 4 S / A^2, s.
+    The amplitude whose delay Lorden's bound puts at ``delay_s``: sqrt(ln(run length) 4 S / delay).
 
-    Information A^2 / (4 S) a second, phase and frequency known; ``run_length`` is the mean time
-    between false alarms, in tests.
+    Information A^2 / (4 S) a second, phase and frequency known (Lorden, Ann. Math. Stat. 42, 1971);
+    ``run_length`` is the mean number of samples between false alarms.
     """
-    return math.log(run_length) * 4 * density_w2_per_hz / swing_w**2
+    return math.sqrt(math.log(run_length) * 4 * density_w2_per_hz / delay_s)
 
 
 def crb_hz(strength: float, window_s: float) -> float:

@@ -44,7 +44,7 @@ def mean(values: Any) -> tuple[float, float]:
     """Bootstrap percentile interval of a mean; its seed is fixed."""
     x = np.asarray(values, np.float64)
     if len(x) < 2:
-        return -math.inf, math.inf
+        return math.nan, math.nan
     return _quantiles(x[_picks(len(x))].mean(axis=1))
 
 
@@ -52,7 +52,7 @@ def ratio(above: Any, below: Any) -> tuple[float, float]:
     """Bootstrap percentile interval of mean(above) / mean(below), drawn in pairs."""
     over, under = np.asarray(above, np.float64), np.asarray(below, np.float64)
     if len(over) < 2:
-        return -math.inf, math.inf
+        return math.nan, math.nan
     at = _picks(len(over))
     return _quantiles(over[at].mean(axis=1) / np.maximum(under[at].mean(axis=1), 1e-12))
 
@@ -61,7 +61,7 @@ def rms_ratio(errors: Any) -> tuple[float, float]:
     """Bootstrap percentile interval of the root mean square."""
     x = np.asarray(errors, np.float64) ** 2
     if len(x) < 2:
-        return 0.0, math.inf
+        return math.nan, math.nan
     return _quantiles(np.sqrt(x[_picks(len(x))].mean(axis=1)))
 
 

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from replay.plan import Job
+from replay.suite import intervals
 from replay.suite.backgrounds import Serving
 from replay.suite.case import Case, Setup
 from replay.suite.drive import drive
-from replay.suite.rows import Goal, Row, counts_of, mean_row, share_row
+from replay.suite.rows import Goal, Row, counts_of, share_row
 from replay.suite.scene import T0_NS, Scene
 from replay.suite.sites import grouping
 from replay.truth import Truth
@@ -135,20 +136,24 @@ class Jobs(Case, frozen=True, tag="jobs"):
                     counts=counts_of(flags, late_s, 0, len(done) / 24),
                 )
             )
-        others = [float(len(one["others"])) for one in done]
-        goal = None if self.most_others is None else Goal(self.most_others)
+        return [*rows, self._others(done)]
+
+    def _others(self, done: list[Any]) -> Row:
+        """Events that are for no edge and no stretch, an hour."""
+        counts = [len(one["others"]) for one in done]
+        low, high = intervals.rate(sum(counts), len(done))
         worst = max(done, key=lambda one: len(one["others"]))
-        rows.append(
-            mean_row(
-                self.name,
-                "other events per hour of training",
-                others,
-                goal,
-                note=f"most {max(others):.0f}, at a period of {worst['period_s']:.1f} s",
-                counts=counts_of([], [], int(sum(others)), len(done) / 24),
-            )
+        return Row(
+            case=self.name,
+            what="other events per hour of training",
+            figure=sum(counts) / len(done),
+            trials=len(done),
+            low=low,
+            high=high,
+            goal=None if self.most_others is None else Goal(self.most_others),
+            note=f"most {max(counts)}, at a period of {worst['period_s']:.1f} s",
+            counts=counts_of([], [], sum(counts), len(done) / 24),
         )
-        return rows
 
 
 def _marks(

@@ -12,7 +12,7 @@ import numpy as np
 from replay.score import Delay
 from replay.suite import intervals
 
-__all__ = ["Counts", "Goal", "Row", "counts_of", "mean_row", "rate_row", "share_row"]
+__all__ = ["Counts", "Goal", "Row", "counts_of", "rate_row", "share_row"]
 
 
 class Goal(msgspec.Struct, frozen=True):
@@ -92,6 +92,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         } | counts
 
 
+def _unknown(value: Any) -> bool:
+    """A number that is none: JSON has no word for it."""
+    return isinstance(value, float) and not math.isfinite(value)
+
+
 def counts_of(
     found: Sequence[bool], delays_s: Sequence[float], false_alarms: int, site_days: float
 ) -> Counts:
@@ -141,21 +146,5 @@ def rate_row(
         goal=goal,
         judged="high",
         unit="/site-day",
-        **more,
-    )
-
-
-def mean_row(case: str, what: str, values: Sequence[float], goal: Goal | None, **more: Any) -> Row:
-    """A mean with its bootstrap interval."""
-    low, high = intervals.mean(values)
-    figure = float(np.mean(values)) if len(values) else None
-    return Row(
-        case=case,
-        what=what,
-        figure=figure,
-        trials=len(values),
-        low=low,
-        high=high,
-        goal=goal,
         **more,
     )

@@ -22,7 +22,6 @@ __all__ = ["Detection", "Sequential"]
 RACK_SIGMA_W = 4000.0
 """Large, so that no floor in shares of the site has a say: a tenth of a rack."""
 _FREQ_SHARE = 0.05
-_LOW_HZ, _HIGH_HZ = 0.3, 4.4
 
 
 class Tone(NamedTuple):
@@ -53,8 +52,9 @@ class _Tones(Case, frozen=True):
     per_piece: int = 25
     rest_s: int = 120
     warm_s: int = 600
-    longest_s: float = 160.0
-    """The detector's longest window."""
+    longest_s: float = 40.0
+    """The longest window at these frequencies."""
+    freq_hz: tuple[float, float] = (0.3, 4.4)
 
     def sizes(self) -> tuple[float, ...]:
         """What the trials differ in."""
@@ -96,7 +96,7 @@ class _Tones(Case, frozen=True):
                 Tone(
                     np.arange(self.racks),
                     swing_w,
-                    float(rng.uniform(_LOW_HZ, _HIGH_HZ)),
+                    float(rng.uniform(*self.freq_hz)),
                     float(rng.uniform(0, 2 * math.pi)),
                     onset_s,
                     onset_s + length_s,
@@ -183,8 +183,8 @@ class Sequential(_Tones, frozen=True, tag="tone-delay"):
     """
 
     bounds_s: tuple[float, ...] = (5.0, 15.0, 40.0)
-    false_alarms_per_day: float = 0.003
-    """What the budget gives one node's oscillation detector."""
+    false_alarms_per_day: float = 0.054
+    """What the budget gives the oscillations of one of the site's five nodes."""
     limit: float | None = 1.6
 
     def sizes(self) -> tuple[float, ...]:
@@ -192,12 +192,12 @@ class Sequential(_Tones, frozen=True, tag="tone-delay"):
         return self.bounds_s
 
     def _run_length(self) -> float:
-        """Mean seconds between a node's false alarms: one test a second."""
-        return 86_400 / self.false_alarms_per_day
+        """Mean samples between a node's false alarms."""
+        return 86_400 * RACK_HZ / self.false_alarms_per_day
 
     def shape(self, size: float) -> tuple[float, float]:
         """The amplitude whose bound is ``size``; six times as long as that, a minute at least."""
-        swing_w = math.sqrt(math.log(self._run_length()) * 4 * self.density_w2_per_hz() / size)
+        swing_w = bounds.swing_w(size, self.density_w2_per_hz(), self._run_length())
         return swing_w, max(6 * size, 60.0)
 
     def rows(self, done: list[Any]) -> list[Row]:

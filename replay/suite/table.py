@@ -48,4 +48,4 @@ def cells(row: Row) -> tuple[str, ...]:
 def _number(value: float | None) -> str:
     if value is None:
         return "none"
-    return "unknown" if math.isinf(value) else f"{value:.4g}"
+    return f"{value:.4g}" if math.isfinite(value) else "unknown"

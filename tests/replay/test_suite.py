@@ -224,6 +224,9 @@ def test_a_row_is_judged_by_what_it_says() -> None:
     assert "MISSED" in lines([row])[1]
     assert lines([row])[-1] == "0 of 1 limits kept"
     assert row.as_json()["limit"] == 1.0
+    one = Row(case="a", what="b", figure=9.0, trials=1, low=math.nan, high=math.nan, goal=Goal(1.0))
+    assert not one.widened().ok
+    assert one.as_json()["high"] is None
 
 
 def test_a_suite_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
