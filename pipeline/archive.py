@@ -25,7 +25,7 @@ import duckdb
 from pipeline import commit_files as files
 from pipeline import formats
 from pipeline.durable import fsync_folder, locked
-from pipeline.views import NEEDS, VIEWS, definitions, log_of, pinned, text
+from pipeline.views import VIEWS, definitions, log_of, pinned, text
 from schemas.tables import FORMAT, TABLES
 
 __all__ = [
@@ -243,11 +243,8 @@ def _open(con: Any, root: Path, sql: str, limits: Limits) -> None:
     con.execute("SET temp_directory = ''")
     con.execute(f"SET allowed_directories = [{text(root / 'live')}, {text(root / 'sealed')}]")
     con.execute("SET enable_external_access = false")
-    used = [view for view in VIEWS if view in sql.lower()] or list(VIEWS)
-    used += [needed for view in used for needed in NEEDS.get(view, ())]
-    for statement in pinned(root):
-        if statement.split()[2] in used:  # CREATE VIEW <name>: each costs a look at every commit
-            con.execute(statement)
+    for statement in pinned(root, sql):
+        con.execute(statement)
     con.execute("SET lock_configuration = true")
 
 
