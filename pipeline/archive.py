@@ -22,11 +22,10 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from pipeline import commit_files as files
 from pipeline import formats
 from pipeline.durable import fsync_folder, locked
-from pipeline.views import VIEWS, definitions, log_of, pinned, text
-from schemas.tables import FORMAT, TABLES
+from pipeline.views import VIEWS, definitions, pinned, text
+from schemas.tables import FORMAT
 
 __all__ = [
     "VIEWS",
@@ -35,7 +34,6 @@ __all__ = [
     "QueryError",
     "create",
     "existing",
-    "info",
     "publish",
     "query",
 ]
@@ -162,61 +160,6 @@ def query(root: Path, sql: str, *, limits: Limits | None = None) -> tuple[list[s
         msg = f"the query gives more than {limits.rows} rows; add a LIMIT or aggregate"
         raise QueryError(msg)
     return columns, rows
-
-
-def info(root: Path) -> dict[str, Any]:
-    """
-    What the archive holds, for ``pipeline archive info``.
-
-    Returns
-    -------
-    dict
-        ``root, bytes, unsealed, writers: {name: {n, archived_until_ns, offsets, snapshots}},
-        rows: {table: n}, events, from_ns, until_ns``: commits not sealed; the windows' span.
-
-    Raises
-    ------
-    QueryError, pipeline.commits.CommitError
-        One sentence.
-    """
-    root = existing(root)
-    newest = [files.newest_commit(root, name) for name in files.newest_numbers(root)]
-    counts = ", ".join(f"(SELECT count(*) FROM {log_of(t)}) AS {t}" for t in TABLES)  # noqa: S608
-    span = "min(t0_ns) AS from_ns, max(t0_ns + duration_ns) AS until_ns"
-    columns, rows = query(
-        root,
-        f"SELECT {counts}, (SELECT count(*) FROM events) AS n, {span} FROM windows",  # noqa: S608
-    )
-    found = dict(zip(columns, rows[0], strict=True))
-    known = {name: found[name] for name in ("from_ns", "until_ns") if found[name] is not None}
-    return {
-        "root": str(root),
-        "bytes": _bytes(root),
-        "unsealed": sum(len(files.numbers(root, name)) for name in files.writers(root)),
-        "writers": {
-            record.writer: {
-                "n": record.n,
-                "archived_until_ns": record.archived_until_ns,
-                "offsets": record.offsets,
-                "snapshots": list(record.snapshots),
-            }
-            for record in newest
-            if record
-        },
-        "rows": {table: found[table] for table in TABLES},
-        "events": found["n"],
-        **known,
-    }
-
-
-def _bytes(root: Path) -> int:
-    """Size of all files, those of sealed commits that wait for their deletion included."""
-    total = 0
-    for part in ("live", "sealed"):
-        for path in (root / part).rglob("*.*"):
-            with contextlib.suppress(FileNotFoundError):  # sealed and deleted meanwhile
-                total += path.stat().st_size
-    return total
 
 
 def _fingerprint(root: Path) -> str:

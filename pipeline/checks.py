@@ -40,7 +40,7 @@ def findings(settings: Settings) -> dict[str, Problem]:
 
 
 def _archive_state(path: Path, lanes: int | None) -> str:
-    from pipeline import archive, commits  # noqa: PLC0415
+    from pipeline import commits, inventory  # noqa: PLC0415
 
     if not path.exists():
         parent = next(p for p in path.absolute().parents if p.exists())
@@ -53,7 +53,7 @@ def _archive_state(path: Path, lanes: int | None) -> str:
         raise UsageError(msg)
     if lanes is not None:
         commits.check_partitions(path, lanes)
-    found = archive.info(path)
+    found = inventory.info(path)
     return f"{path}, {len(found['writers'])} writers, {found['bytes'] / 1e6:.1f} MB"
 
 

@@ -115,6 +115,7 @@ def _run(args: argparse.Namespace) -> int:
                 topologies=sites,
                 detect=settings.detect,
                 device=device,
+                evidence=settings.evidence,
                 origin=origin,
             )
             return lane_.Lane.open(config)
@@ -176,14 +177,14 @@ def _topics(args: argparse.Namespace) -> int:
 
 
 def _archive(args: argparse.Namespace) -> int:
-    from pipeline import archive  # noqa: PLC0415
+    from pipeline import archive, inventory  # noqa: PLC0415
 
     path = args.archive or _load(args).archive.path
     if args.action == "compact":
         return _compact(path, args)
     if args.action == "create":
         archive.create(path)
-    found = archive.info(path)
+    found = inventory.info(path)
     if args.json:
         _dump(found)
     else:

@@ -49,7 +49,7 @@ class Lane:
     def __init__(self, config: LaneConfig, writer: Writer) -> None:
         self._config, self._writer = config, writer
         self._decoder = Decoder(config.topologies)
-        self._layout = layout_name(config.detect)
+        self._layout = layout_name(config.detect, config.evidence)
         self._covered = dict(writer.newest.read_offsets)
         self._taken_ns = dict(writer.newest.archived_until_ns)
         self._sites: dict[str, SiteWork] = {}
@@ -208,17 +208,10 @@ class Lane:
 
     def _advance(self, site: SiteWork) -> None:
         name, top = site.layout.site_id, site.layout.nodes[site.layout.top].id
-        for block in site.aligner.advance(self._quiet):
-            site.state, outcome = site.engine.step(site.state, block)
-            site.until_ns = site.state.end_ns
-            self.counters.values["frames"] += block.ticks * len(site.layout.grids)
-            self._outbox.collect(name, top, outcome, site.until_ns)
-        align = site.aligner.state
-        if site.aligner.ended and not align.finished and align.closed_ns >= 0:
-            align.finished = True
-            site.state, outcome = site.engine.finish(site.state, "end_of_stream")
-            site.until_ns = align.closed_ns + 1
-            self._outbox.collect(name, top, outcome, site.until_ns)
+        for done in site.advance(self._quiet):
+            self.counters.values["frames"] += done.ticks * len(site.layout.grids)
+            self._outbox.collect(name, top, done.outcome, done.end_ns)
+            self._outbox.keep(name, done.beside, done.end_ns)
 
     # ---- out
 

@@ -15,6 +15,7 @@ from pipeline.commits import Idle
 from pipeline.decode import Message
 from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice, EngineState
+from pipeline.evidence_state import EvidenceSettings, EvidenceState
 from pipeline.publish import Outgoing
 from schemas.events import SiteEvent
 from schemas.telemetry import RowRefusal
@@ -31,7 +32,7 @@ __all__ = [
     "layout_name",
 ]
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 class LaneConfig(NamedTuple):
@@ -42,6 +43,7 @@ class LaneConfig(NamedTuple):
     topologies: Mapping[str, Topology]
     detect: DetectSettings
     device: ArrayDevice
+    evidence: EvidenceSettings = EvidenceSettings()
     origin: Mapping[str, str] = {}
     resume: bool = True
     """False: a replay; it starts from nothing, and what is archived already is dropped."""
@@ -89,6 +91,9 @@ class SiteMemory:
     digest: str
     align: AlignState
     engine: EngineState
+    evidence: EvidenceState
+    explained: bool
+    """Its topology and rules are on their way into the archive."""
 
 
 @dataclasses.dataclass
@@ -104,11 +109,12 @@ class LaneState:
 COUNTS = (
     "messages", "bytes", "frames", "events", "deadletters", "late_samples", "gap_cells", "resets",
     "repeats", "windows", "commits", "skipped_offsets", "lost_offsets", "archived_windows",
-    "archived_events", "archived_states", "archived_forecasts",
+    "archived_events", "archived_states", "archived_forecasts", "archived_waveforms",
+    "archived_topologies", "archived_rules",
 )  # fmt: skip
 
 
-def layout_name(detect: DetectSettings) -> str:
+def layout_name(detect: DetectSettings, evidence: EvidenceSettings) -> str:
     """Hash of what a state depends on beside its site's topology."""
-    text = f"{STATE_VERSION}:{msgspec.json.encode(detect).decode()}"
+    text = f"{STATE_VERSION}:{msgspec.json.encode((detect, evidence)).decode()}"
     return hashlib.sha256(text.encode()).hexdigest()

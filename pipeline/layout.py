@@ -210,6 +210,12 @@ class SiteLayout:
         return np.maximum(total, 1.0)
 
     @cached_property
+    def resolution_w(self) -> dict[str, float]:
+        """Channel to what its meter resolves, W, where the site file states it."""
+        named = ((c.id, c.resolution_w) for c in self.topology.channels)
+        return {name: step_w for name, step_w in named if step_w is not None}
+
+    @cached_property
     def digest(self) -> str:
         """Hash of the site file as written out: part of the state's layout."""
         return hashlib.sha256(self.topology.dumps().encode()).hexdigest()

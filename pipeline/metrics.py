@@ -9,18 +9,21 @@ from typing import Any, Literal, NamedTuple, Protocol
 __all__ = ["METRICS", "Beat", "Counts", "Name", "Tally", "event_line", "human_seconds"]
 
 Name = Literal[
-    "acknowledged", "archived_events", "archived_forecasts", "archived_states",
-    "archived_windows", "bytes", "commits", "deadletters", "duty", "events", "frames", "gap_cells",
-    "lag_s", "late_samples", "lost_offsets", "messages", "publish_retries", "published", "repeats",
-    "resets", "silent_s", "skipped_offsets", "warming",
-    "windows",
+    "acknowledged", "archived_events", "archived_forecasts", "archived_rules", "archived_states",
+    "archived_topologies", "archived_waveforms", "archived_windows", "bytes", "commits",
+    "deadletters", "duty", "events", "frames", "gap_cells", "lag_s", "late_samples",
+    "lost_offsets", "messages", "publish_retries", "published", "repeats", "resets", "silent_s",
+    "skipped_offsets", "warming", "windows",
 ]  # fmt: skip
 
 METRICS: dict[Name, str] = {
     "acknowledged": "messages acknowledged to Kafka, each after the commit that covers it",
     "archived_events": "rows of events written to the archive, one per state of an event",
     "archived_forecasts": "rows of forecasts written to the archive",
+    "archived_rules": "rows of rules written to the archive, one when a site's computation begins",
     "archived_states": "rows of site states written to the archive",
+    "archived_topologies": "rows of topologies written to the archive, likewise",
+    "archived_waveforms": "blocks of raw samples around events written to the archive",
     "archived_windows": "rows of windows written to the archive",
     "bytes": "bytes of messages received",
     "commits": "commits made durable",

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
+import pyarrow as pa
 
 from pipeline.engine_state import Outcome
 from pipeline.publish import Outgoing, messages, tables, window_batch
 from schemas.events import DeadLetter, SiteEvent
+from schemas.tables import TABLES
 
 __all__ = ["Drained", "Outbox"]
 
@@ -41,13 +43,15 @@ class Outbox:
     ) -> None:
         self._archived_ns, self.lost, self._values = dict(archived_ns), lost, values
         self._records: list[tuple[Any, int, str]] = []
-        self._windows: list[Any] = []
+        self._batches: dict[str, list[Any]] = {}
         self.on_event: Callable[[SiteEvent], None] | None = None
 
     @property
     def rows(self) -> int:
         """Rows that wait."""
-        return len(self._records) + sum(batch.num_rows for batch in self._windows)
+        return len(self._records) + sum(
+            batch.num_rows for batches in self._batches.values() for batch in batches
+        )
 
     @property
     def letters(self) -> bool:
@@ -76,7 +80,20 @@ class Outbox:
         for columns in outcome.windows:
             self._values["windows"] += len(columns["node_id"])
             if columns["produced_ns"] > archived_ns:
-                self._windows.append(window_batch(columns))
+                self._batches.setdefault("windows", []).append(window_batch(columns))
+
+    def keep(self, site_id: str, tables: Mapping[str, Any], end_ns: int) -> None:
+        """Take rows that go into the archive alone, made by the frame that ends at ``end_ns``."""
+        if end_ns <= self._archived_ns.get(site_id, -1):
+            return
+        for name, rows in tables.items():
+            if rows is not None:
+                batch = (
+                    rows
+                    if isinstance(rows, pa.RecordBatch)
+                    else pa.RecordBatch.from_pylist(rows, schema=TABLES[name])
+                )
+                self._batches.setdefault(name, []).append(batch)
 
     def _close_lost(self, site_id: str, poi_id: str, end_ns: int) -> None:
         ours = [event for event in self.lost if event.site_id == site_id]
@@ -90,10 +107,9 @@ class Outbox:
     def drain(self) -> Drained:
         """Hand everything out."""
         records, self._records = self._records, []
-        windows, self._windows = self._windows, []
-        rows: dict[str, Any] = dict(tables((record, made_ns) for record, made_ns, _ in records))
-        if windows:
-            rows["windows"] = windows
+        batches, self._batches = self._batches, {}
+        made = tables((record, made_ns) for record, made_ns, _ in records)
+        rows: dict[str, Any] = {**made, **batches}
         return Drained(
             [message for record, _, poi_id in records for message in messages(record, poi_id)],
             rows,

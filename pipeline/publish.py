@@ -63,17 +63,19 @@ def window_batch(columns: dict[str, Any]) -> pa.RecordBatch:
     """One set of window columns as Arrow; NaN becomes null, single values fill their column."""
     count = len(columns["node_id"])
     fields = [field for field in WINDOWS if field.name in columns]
-    arrays = [
-        pa.array(_filled(columns[field.name], count), field.type, from_pandas=True)
-        for field in fields
-    ]
-    return pa.record_batch(arrays, schema=pa.schema(fields))
+    arrays = [_filled(columns[field.name], count, field.type) for field in fields]
+    schema = [f.with_type(a.type) for f, a in zip(fields, arrays, strict=True)]
+    return pa.record_batch(arrays, schema=pa.schema(schema))
 
 
-def _filled(value: Any, count: int) -> Any:
-    if isinstance(value, np.ndarray):
+def _filled(value: Any, count: int, kind: Any) -> Any:
+    if isinstance(value, pa.Array):
         return value
-    return np.full(count, value, dtype=object if isinstance(value, str) else None)
+    if isinstance(value, str):
+        return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), [value])
+    if isinstance(value, np.ndarray):
+        return pa.array(value, kind, from_pandas=True)
+    return pa.array(np.full(count, value), kind)
 
 
 def tables(records: Iterable[tuple[Any, int]]) -> dict[str, list[dict[str, Any]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def _arrow(name: str, rows: Any, schema: pa.Schema) -> pa.Table:
         return conformed(name, rows)
     rows = list(rows)
     if rows and isinstance(rows[0], pa.RecordBatch):
-        return conformed(name, pa.Table.from_batches(rows))
+        return conformed(name, pa.Table.from_batches(rows).unify_dictionaries())
     _check_columns(name, {key for row in rows for key in row}, schema)
     return pa.Table.from_pylist(rows, schema=schema)
 
@@ -70,12 +70,20 @@ def conformed(name: str, table: pa.Table) -> pa.Table:
     schema = TABLES[name]
     _check_columns(name, table.column_names, schema)
     columns = [
-        table[field.name].cast(field.type)
+        _cast(table[field.name], field.type)
         if field.name in table.column_names
         else pa.nulls(table.num_rows, field.type)
         for field in schema
     ]
-    return pa.table(columns, schema=schema)
+    fields = [f.with_type(c.type) for f, c in zip(schema, columns, strict=True)]
+    return pa.table(columns, schema=pa.schema(fields))
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column of this type; text may stay a dictionary, which is how Parquet keeps it anyway."""
+    if column.type == kind or column.type == pa.dictionary(pa.int32(), kind):
+        return column
+    return column.cast(kind)
 
 
 def _check_columns(name: str, columns: Iterable[str], schema: pa.Schema) -> None:
@@ -110,7 +118,13 @@ def not_yet_archived(
     """
     if not table.num_rows:
         return table
-    site = table["site_id"].combine_chunks().dictionary_encode()
+    span = pc.min_max(table["produced_ns"]).as_py()
+    all_new = span["min"] > max(before_ns.values(), default=NEVER_NS)
+    covered = span["max"] <= min(until_ns.values(), default=NEVER_NS)
+    if all_new and covered and set(pc.unique(table["site_id"]).to_pylist()) <= until_ns.keys():
+        return table
+    site = table["site_id"].combine_chunks()
+    site = site if pa.types.is_dictionary(site.type) else site.dictionary_encode()
     sites = site.dictionary.to_pylist()
     produced_ns = table["produced_ns"].combine_chunks()
 
@@ -145,13 +159,13 @@ def write(table: pa.Table, path: Path, *, documented: bool = False) -> None:
     documented : bool
         True keeps the columns' units and meanings in the file (5 kB).
     """
-    plain = [f.name for f in table.schema if pa.types.is_nested(f.type)]
+    leaves = dict(leaf for f in table.schema for leaf in _leaves(f.name, f.type))
     encoding = {
-        f.name: "BYTE_STREAM_SPLIT" if pa.types.is_floating(f.type) else "DELTA_BINARY_PACKED"
-        for f in table.schema
-        if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)
+        path: "BYTE_STREAM_SPLIT" if pa.types.is_floating(kind) else "DELTA_BINARY_PACKED"
+        for path, kind in leaves.items()
+        if pa.types.is_floating(kind) or pa.types.is_integer(kind)
     }
-    text = [n for n in table.schema.names if n not in encoding and n not in plain]
+    text = [path for path in leaves if path not in encoding]
     pq.write_table(
         table,
         str(path),
@@ -162,6 +176,22 @@ def write(table: pa.Table, path: Path, *, documented: bool = False) -> None:
         row_group_size=ROW_GROUP_ROWS,
         store_schema=documented,
     )
+
+
+def _leaves(path: str, kind: Any) -> Iterator[tuple[str, Any]]:
+    """Columns as Parquet has them: a list's items, a struct's fields."""
+    if pa.types.is_dictionary(kind):
+        yield path, kind.value_type
+    elif pa.types.is_list(kind):
+        yield from _leaves(f"{path}.list.element", kind.value_type)
+    elif pa.types.is_struct(kind):
+        for k in range(kind.num_fields):
+            yield from _leaves(f"{path}.{kind.field(k).name}", kind.field(k).type)
+    elif pa.types.is_map(kind):
+        yield from _leaves(f"{path}.key_value.key", kind.key_type)
+        yield from _leaves(f"{path}.key_value.value", kind.item_type)
+    else:
+        yield path, kind
 
 
 def has_schema(path: Path, schema: pa.Schema) -> bool:

@@ -18,6 +18,7 @@ import msgspec
 
 from pipeline.detect import DetectSettings
 from pipeline.errors import SettingsError
+from pipeline.evidence_state import EvidenceSettings
 
 __all__ = [
     "Archive",
@@ -151,6 +152,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     device: str = "auto"
     """``auto``, ``cpu`` or ``cuda:N``."""
     detect: DetectSettings = DetectSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
     run: Run = Run()
 
 

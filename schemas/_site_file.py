@@ -57,12 +57,17 @@ class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[[channel]]``: a metering point; ``averaging_s``, ``poll_s``: its sensor response."""
+    """
+    ``[[channel]]``: a metering point; ``averaging_s``, ``poll_s``: its sensor response.
+
+    ``resolution_w``: what its meter resolves; raw samples are archived to it.
+    """
 
     id: str
     node_id: str
     averaging_s: float | None = None
     poll_s: float | None = None
+    resolution_w: float | None = None
     count: int = 0
 
 

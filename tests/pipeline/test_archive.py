@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipeline import archive, commits
+from pipeline import archive, commit_files, commits, inventory
 from schemas.tables import TABLES
 from tests.pipeline.archive_rows import RACKS, commit_second, event
 
@@ -81,14 +81,14 @@ def test_the_cut_is_taken_before_the_tables_are_read(root, monkeypatch):
     """A commit that lands between the reading of two tables is in neither."""
     writer = commits.Writer.claim(root, NAME)
     commit_second(writer, 0)
-    newest = archive.files.newest_numbers
+    newest = commit_files.newest_numbers
 
     def then_another_commit(folder):
         cut = newest(folder)
         commit_second(writer, 1)
         return cut
 
-    monkeypatch.setattr(archive.files, "newest_numbers", then_another_commit)
+    monkeypatch.setattr(commit_files, "newest_numbers", then_another_commit)
     assert archive.query(root, COUNTS)[1] == [(RACKS, 1)]
 
 
@@ -217,13 +217,14 @@ def test_info_says_what_the_archive_holds(root):
     writer = commits.Writer.claim(root, NAME)
     for second in range(3):
         commit_second(writer, second, snapshot=b"s")
-    found = archive.info(root)
+    found = inventory.info(root)
     assert found["writers"] == {
         NAME: {
             "n": 4,
             "archived_until_ns": {"site-a": 3 * 10**9},
             "offsets": {"telemetry.rack.v1": 3},
             "snapshots": [3, 4],
+            "unsealed": 4,
         }
     }
     assert found["rows"] == {**dict.fromkeys(TABLES, 0), "windows": 3 * RACKS, "events": 3}
@@ -231,7 +232,7 @@ def test_info_says_what_the_archive_holds(root):
     assert found["bytes"] > 1000
 
 
-@pytest.mark.parametrize("ask", [archive.info, lambda root: archive.query(root, "SELECT 1")])
+@pytest.mark.parametrize("ask", [inventory.info, lambda root: archive.query(root, "SELECT 1")])
 def test_a_folder_without_an_archive_is_said_to_be_none(tmp_path, ask):
     """Reading never makes an archive, and names the folder."""
     with pytest.raises(archive.QueryError, match=r"^there is no archive at .*typo"):

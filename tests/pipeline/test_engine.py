@@ -20,7 +20,6 @@ from schemas.units import NS_PER_S
 from tests.pipeline import site as sites
 from tests.pipeline.lanes import drive, eventful
 from tests.pipeline.scenes import metered
-from tests.pipeline.site import T0_NS
 from tests.pipeline.tiny import Bench, Gate, tiny
 
 QUANTILES = [f"q{q}_w" for q in ("05", "10", "25", "50", "75", "90", "95")]
@@ -28,7 +27,7 @@ QUANTILES = [f"q{q}_w" for q in ("05", "10", "25", "50", "75", "90", "95")]
 
 def table(root, name):
     """All rows of a table in an archive, as archived."""
-    paths = sorted((root / "live").glob(f"writer=*/commit=*/{file_stem(name)}.parquet"))
+    paths = sorted(root.glob(f"live/writer=*/commit=*/{file_stem(name)}.parquet"))
     return [row for path in paths for row in pq.read_table(path, partitioning=None).to_pylist()]
 
 
@@ -69,7 +68,7 @@ def test_windows_are_what_numpy_says(tmp_path, missing):
     assert len(rows) == 50 * 3 + 5 * 8
     for row in rows:
         gate, channel = NODES[row["node_id"]]
-        first = (row["t0_ns"] - T0_NS) // NS_PER_S
+        first = (row["t0_ns"] - sites.T0_NS) // NS_PER_S
         seconds = row["duration_ns"] // NS_PER_S
         x = parts[gate][channel, first * HZ[gate] : (first + seconds) * HZ[gate]].astype(np.float64)
         assert row["mean_w"] == pytest.approx(np.nanmean(x), rel=1e-12)
@@ -85,7 +84,7 @@ def test_ramps_of_windows_are_the_largest_one_second_changes(tmp_path):
         gate, channel = NODES[row["node_id"]]
         tick_w = parts[gate][channel].astype(np.float64).reshape(-1, HZ[gate] // 10).mean(axis=1)
         step_w = np.concatenate([np.zeros(10), tick_w[10:] - tick_w[:-10]])
-        first = 10 * ((row["t0_ns"] - T0_NS) // NS_PER_S)
+        first = 10 * ((row["t0_ns"] - sites.T0_NS) // NS_PER_S)
         here = step_w[first : first + 10 * row["duration_ns"] // NS_PER_S]
         assert row["ramp_up_w_per_s"] == pytest.approx(max(here.max(), 0), abs=1e-6)
         assert row["ramp_down_w_per_s"] == pytest.approx(max(-here.min(), 0), abs=1e-6)
@@ -95,7 +94,7 @@ def test_states_say_once_a_second_what_the_poi_does(tmp_path):
     """One state a grid second: the POI's mean, its reference and full quality."""
     parts = eventful()
     rows = table(archived(tmp_path, parts), "states")
-    assert [row["t_ns"] for row in rows] == [T0_NS + (k + 1) * NS_PER_S for k in range(50)]
+    assert [row["t_ns"] for row in rows] == [sites.T0_NS + (k + 1) * NS_PER_S for k in range(50)]
     means = parts["gs"][0].astype(np.float64).reshape(50, 50).mean(axis=1)
     np.testing.assert_allclose([row["power_w"] for row in rows], means, rtol=1e-12)
     assert {row["valid_share"] for row in rows} == {1.0}
@@ -143,7 +142,7 @@ def test_quantiles_are_monotone_and_the_record_is_true(tmp_path):
 def test_the_future_does_not_leak(tmp_path):
     """With other samples after 30 s, all that was said until then is the same, bit for bit."""
     parts = eventful()
-    until_ns = T0_NS + 30 * NS_PER_S
+    until_ns = sites.T0_NS + 30 * NS_PER_S
     other = {name: x.copy() for name, x in parts.items()}
     for name, x in other.items():
         x[:, 30 * HZ[name] :] *= 0.7
@@ -247,7 +246,7 @@ def test_a_reset_clears_what_crosses_the_gap_and_keeps_what_was_learned():
     x[1, 200:214] = np.nan
     state = before = engine.start()
     for block in blocks_of(bench, {"g": (x, 10), "s": (poi, 10)}, "gs"):
-        if block.t0_ns == T0_NS + 20 * NS_PER_S:
+        if block.t0_ns == sites.T0_NS + 20 * NS_PER_S:
             before = state
         state, _ = engine.step(state, block)
         if block.resets:
@@ -280,7 +279,7 @@ def test_a_hole_of_more_than_an_hour_closes_events_and_learns_anew():
         events += outcome.events
     closed = events[-1]
     assert (closed.state, closed.quality) == ("closed", "gap")
-    assert closed.closed_ns == T0_NS + 20 * NS_PER_S + 1
+    assert closed.closed_ns == sites.T0_NS + 20 * NS_PER_S + 1
     assert state.warming == 4
 
 

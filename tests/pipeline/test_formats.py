@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import archive, commits, formats, seal, sealed
+from pipeline import archive, commits, formats, inventory, seal, sealed
 from schemas.tables import FORMAT
 from tests.pipeline.archive_rows import RACKS, commit_second
 from tests.pipeline.test_archive import plain
@@ -17,7 +17,8 @@ from tests.pipeline.test_seal import doubled
 OLD = Path(__file__).parent / "archives" / "format-1.tar.xz"
 """Written by the first format's code: a live writer with a snapshot, a replay half sealed."""
 HELD = {"windows": 430, "event_log": 16, "events": 14, "states": 50, "forecasts": 63, "commits": 58}
-SUMS = "SELECT count(*), fsum(mean_w)::BIGINT, min(t0_ns), max(produced_ns), count(synchrony) FROM windows"
+SUMS = """SELECT count(*), fsum(mean_w)::BIGINT, min(t0_ns), max(produced_ns), count(synchrony)
+FROM windows"""
 
 
 @pytest.fixture
@@ -93,6 +94,6 @@ def test_a_newer_or_damaged_format_is_refused(tmp_path, text, words):
     """Nobody reads or writes what he does not know, and says so in a sentence."""
     archive.create(tmp_path)
     (tmp_path / "format.json").write_text(text)
-    for does in (archive.create, archive.info):
+    for does in (archive.create, inventory.info):
         with pytest.raises(commits.CommitError, match=words):
             does(tmp_path)

@@ -106,7 +106,7 @@ def test_window_columns_become_one_batch():
     }  # fmt: skip
     batch = window_batch(columns)
     assert isinstance(batch, pa.RecordBatch)
-    assert batch.schema.equals(pa.schema([f for f in WINDOWS if f.name in batch.schema.names]))
+    assert batch.schema.names == [name for name in WINDOWS.names if name in columns]
     assert batch.column("mean_w").to_pylist() == [1.0, None]
     assert batch.column("site_id").to_pylist() == ["s", "s"]
 

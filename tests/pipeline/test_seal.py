@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from pipeline import archive, commit_files, commits, recovery, seal, sealed
+from pipeline import archive, commit_files, commits, inventory, recovery, seal, sealed, views
 from pipeline.cli import main
 from schemas.tables import KEYS, file_stem
 from schemas.units import NS_PER_S
@@ -59,7 +59,7 @@ def doubled(root):
     found = {}
     for table, key in KEYS.items():
         columns = ", ".join(key)
-        sql = f"SELECT {columns} FROM {archive.log_of(table)} GROUP BY ALL HAVING count(*) > 1"  # noqa: S608
+        sql = f"SELECT {columns} FROM {views.log_of(table)} GROUP BY ALL HAVING count(*) > 1"  # noqa: S608
         found[table] = archive.query(root, sql)[1]
     return {table: rows for table, rows in found.items() if rows}
 
@@ -91,8 +91,8 @@ def test_every_row_of_every_view_is_the_same_before_and_after(root):
     assert contents(root) == before
     assert directories(root) == [20, 21]
     assert [archive.query(root, f"DESCRIBE {view}") for view in archive.VIEWS] == columns
-    assert archive.info(root)["rows"]["windows"] == 20 * RACKS
-    assert archive.info(root)["unsealed"] == 4
+    assert inventory.info(root)["rows"]["windows"] == 20 * RACKS
+    assert inventory.info(root)["unsealed"] == 4
     moved = root.rename(root.with_name("moved"))
     archive.create(moved)
     assert contents(moved) == before
