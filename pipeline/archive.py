@@ -16,7 +16,7 @@ import contextlib
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ __all__ = [
     "ArchiveError",
     "Limits",
     "QueryError",
+    "batches",
     "create",
     "existing",
     "publish",
@@ -144,6 +145,31 @@ def query(root: Path, sql: str, *, limits: Limits | None = None) -> tuple[list[s
         One sentence.
     """
     limits = limits or Limits()
+    with _asked(root, sql, limits) as result:
+        columns = [column[0] for column in result.description or ()]
+        rows = result.fetchmany(limits.rows + 1)
+    if len(rows) > limits.rows:
+        msg = f"the query gives more than {limits.rows} rows; add a LIMIT or aggregate"
+        raise QueryError(msg)
+    return columns, rows
+
+
+def batches(root: Path, sql: str, *, limits: Limits | None = None) -> Generator[Any]:
+    """
+    Like `query`, as Arrow: first the schema, then record batches of at most ``limits.rows`` rows.
+
+    The rows are never in memory all at once, unless the SELECT itself has to sort them.
+    """
+    limits = limits or Limits()
+    with _asked(root, sql, limits) as result:
+        reader = result.to_arrow_reader(limits.rows)
+        yield reader.schema
+        yield from reader
+
+
+@contextlib.contextmanager
+def _asked(root: Path, sql: str, limits: Limits) -> Iterator[Any]:
+    """Run one SELECT; the time for it runs until the rows are taken."""
     root = existing(root)
     _check_select(sql)
     with _failures_as_sentences(limits), contextlib.closing(duckdb.connect()) as con:
@@ -151,15 +177,9 @@ def query(root: Path, sql: str, *, limits: Limits | None = None) -> tuple[list[s
         timer = threading.Timer(limits.run_s, con.interrupt)
         timer.start()
         try:
-            result = con.execute(sql)
-            columns = [column[0] for column in result.description or ()]
-            rows = result.fetchmany(limits.rows + 1)
+            yield con.execute(sql)
         finally:
             timer.cancel()
-    if len(rows) > limits.rows:
-        msg = f"the query gives more than {limits.rows} rows; add a LIMIT or aggregate"
-        raise QueryError(msg)
-    return columns, rows
 
 
 def _fingerprint(root: Path) -> str:

@@ -52,4 +52,3 @@ FROM asked
 JOIN came USING (site_id, start_ns, duration_ns)
 LEFT JOIN (SELECT site_id, mean_w, t0_ns + 1000000000 AS data_until_ns FROM seconds) AS last
     USING (site_id, data_until_ns)
-ORDER BY site_id, issued_ns, horizon_s, method

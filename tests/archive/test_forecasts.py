@@ -46,7 +46,8 @@ def test_forecast_outcomes(ask, truth) -> None:
     assert len(rows) < len(truth.forecasts)
     assert any(row["last_w"] is None for row in rows)
     rows.sort(key=lambda r: (r["site_id"], r["issued_ns"], r["horizon_s"], r["method"]))
-    close(ask("FROM forecast_outcomes"), _without(rows))
+    sql = "FROM forecast_outcomes ORDER BY site_id, issued_ns, horizon_s, method"
+    close(ask(sql), _without(rows))
 
 
 def _without(rows: list[dict]) -> list[dict]:
