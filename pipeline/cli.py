@@ -63,9 +63,9 @@ def parser() -> argparse.ArgumentParser:
     topics.set_defaults(does=_topics)
 
     archive = doors.add_parser(
-        "archive", parents=[common], help="make, describe or compact the archive"
+        "archive", parents=[common], help="make, describe, compact or export the archive"
     )
-    archive.add_argument("action", choices=["create", "info", "compact"])
+    archive.add_argument("action", choices=["create", "info", "compact", "export", "plan"])
     archive.add_argument("--keep", type=int, default=60, help="compact: newest commits that stay")
     archive.add_argument("--grace-s", type=float, default=600.0, help="compact: for open sessions")
     archive.add_argument("--archive", type=Path, metavar="DIR", help="default: archive.path")
@@ -73,7 +73,8 @@ def parser() -> argparse.ArgumentParser:
     archive.set_defaults(does=_archive)
 
     sql = doors.add_parser("sql", parents=[common], help="ask the archive, at any time")
-    sql.add_argument("query", help="one SELECT, in quotes")
+    sql.add_argument("query", nargs="?", help="one SELECT, in quotes")
+    sql.add_argument("--views", action="store_true", help="list the views, or describe: NAME")
     sql.add_argument("--archive", type=Path, metavar="DIR", help="default: archive.path")
     form = sql.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true")
@@ -182,6 +183,8 @@ def _archive(args: argparse.Namespace) -> int:
     path = args.archive or _load(args).archive.path
     if args.action == "compact":
         return _compact(path, args)
+    if args.action in {"export", "plan"}:
+        return _export(path, args)
     if args.action == "create":
         archive.create(path)
     found = inventory.info(path)
