@@ -24,6 +24,7 @@ import duckdb
 
 from pipeline import formats
 from pipeline.durable import fsync_folder, locked
+from pipeline.errors import LockstepError
 from pipeline.views import VIEWS, definitions, pinned, text
 from schemas.tables import FORMAT
 
@@ -43,7 +44,7 @@ CATALOG = "archive.duckdb"
 MIB = 1 << 20
 
 
-class ArchiveError(Exception):
+class ArchiveError(LockstepError):
     """The archive could not be made or read; one sentence."""
 
 
@@ -232,6 +233,9 @@ def _failures_as_sentences(limits: Limits) -> Iterator[None]:
     except duckdb.OutOfMemoryException as error:
         size = f"{limits.memory_bytes // MIB} MiB"
         msg = f"the query needs more than {size} of memory; narrow it by time or node"
+        raise QueryError(msg) from error
+    except duckdb.CatalogException as error:
+        msg = f"the query failed: {_first_line(error)}; `sql --views` lists what there is"
         raise QueryError(msg) from error
     except duckdb.Error as error:
         msg = f"the query failed: {_first_line(error)}"

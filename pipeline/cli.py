@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
+from pipeline import archive_cli
 from pipeline.checks import findings, told
 from pipeline.errors import CheckError, LockstepError, UsageError, sentence
+from pipeline.printing import CELL_MAX, dump, table
 from pipeline.settings import Settings, explain, load
 from pipeline.sites import topologies
 
 __all__ = ["main", "parser"]
 
-CELL_MAX = 60
+VIEW_MAX = 160
 Problem = tuple[bool, str]
 
 
@@ -62,19 +60,11 @@ def parser() -> argparse.ArgumentParser:
     topics.add_argument("--json", action="store_true")
     topics.set_defaults(does=_topics)
 
-    archive = doors.add_parser(
-        "archive", parents=[common], help="make, describe, compact or export the archive"
-    )
-    archive.add_argument("action", choices=["create", "info", "compact", "export", "plan"])
-    archive.add_argument("--keep", type=int, default=60, help="compact: newest commits that stay")
-    archive.add_argument("--grace-s", type=float, default=600.0, help="compact: for open sessions")
-    archive.add_argument("--archive", type=Path, metavar="DIR", help="default: archive.path")
-    archive.add_argument("--json", action="store_true")
-    archive.set_defaults(does=_archive)
+    archive_cli.add(doors, common)
 
     sql = doors.add_parser("sql", parents=[common], help="ask the archive, at any time")
-    sql.add_argument("query", nargs="?", help="one SELECT, in quotes")
-    sql.add_argument("--views", action="store_true", help="list the views, or describe: NAME")
+    sql.add_argument("query", nargs="?", help="one SELECT, in quotes; with --views a view's name")
+    sql.add_argument("--views", action="store_true", help="list the views, or describe one")
     sql.add_argument("--archive", type=Path, metavar="DIR", help="default: archive.path")
     form = sql.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true")
@@ -99,8 +89,10 @@ def _run(args: argparse.Namespace) -> int:
     from pipeline.commits import live_writer  # noqa: PLC0415
     from pipeline.crew import OpenLane  # noqa: PLC0415
     from pipeline.device import choose  # noqa: PLC0415
+    from pipeline.retain import check_ages  # noqa: PLC0415
     from pipeline.serve import log, serve  # noqa: PLC0415
 
+    check_ages(settings.archive.retain)
     device = choose(settings.device)
 
     def prepare(cluster: Cluster) -> OpenLane:
@@ -138,10 +130,10 @@ def _check(args: argparse.Namespace) -> int:
     if settings is not None:
         found |= findings(settings)
     if args.json:
-        _dump({name: {"ok": ok, "message": text} for name, (ok, text) in found.items()})
+        dump({name: {"ok": ok, "message": text} for name, (ok, text) in found.items()})
     else:
         if settings is not None:
-            _table(("setting", "value"), [*explain(settings)])
+            table(("setting", "value"), [*explain(settings)])
         for name, (ok, text) in found.items():
             print(f"{name:10}{'ok  ' if ok else 'PROBLEM  '}{text}")
     return 0 if all(ok for ok, _ in found.values()) else CheckError.exit_code
@@ -161,7 +153,7 @@ def _topics(args: argparse.Namespace) -> int:
             raise UsageError(msg)
         made = admin.create(settings.kafka, partitions)
         if args.json:
-            _dump({"created": made, "partitions": partitions})
+            dump({"created": made, "partitions": partitions})
         else:
             print(f"{len(made)} topics made with {partitions} partitions: {', '.join(made) or '-'}")
         return 0
@@ -171,88 +163,36 @@ def _topics(args: argparse.Namespace) -> int:
         for name, carries in admin.CARRIES.items()
     ]
     if args.json:
-        _dump([{"topic": name, "partitions": count} for name, count, _ in rows])
+        dump([{"topic": name, "partitions": count} for name, count, _ in rows])
     else:
-        _table(("topic", "partitions", "carries"), rows)
-    return 0
-
-
-def _archive(args: argparse.Namespace) -> int:
-    from pipeline import archive, inventory  # noqa: PLC0415
-
-    path = args.archive or _load(args).archive.path
-    if args.action == "compact":
-        return _compact(path, args)
-    if args.action in {"export", "plan"}:
-        return _export(path, args)
-    if args.action == "create":
-        archive.create(path)
-    found = inventory.info(path)
-    if args.json:
-        _dump(found)
-    else:
-        _table(("archive", "value"), _flat(found))
-    return 0
-
-
-def _compact(path: Path, args: argparse.Namespace) -> int:
-    from pipeline.clock import SystemClock  # noqa: PLC0415
-    from pipeline.seal import Busy, seal  # noqa: PLC0415
-
-    now_ns = SystemClock().now_ns
-    try:
-        found = seal(path, keep=args.keep, grace_s=args.grace_s, now_ns=now_ns)._asdict()
-    except Busy as busy:  # a timer that came early is not a failure
-        found = {"busy": str(busy)}
-    if args.json:
-        _dump(found)
-    else:
-        _table(("sealed", "value"), _flat(found))
+        table(("topic", "partitions", "carries"), rows)
     return 0
 
 
 def _sql(args: argparse.Namespace) -> int:
     from pipeline import archive  # noqa: PLC0415
 
-    columns, rows = archive.query(args.archive or _load(args).archive.path, args.query)
+    if args.views:
+        columns, rows = _views(args.query)
+    elif args.query is None:
+        msg = "say what to ask: one SELECT in quotes; `sql --views` lists the views"
+        raise UsageError(msg)
+    else:
+        columns, rows = archive.query(args.archive or _load(args).archive.path, args.query)
     if args.json:
-        _dump([dict(zip(columns, row, strict=True)) for row in rows])
+        dump([dict(zip(columns, row, strict=True)) for row in rows])
     elif args.csv:
         writer = csv.writer(sys.stdout)
         writer.writerow(columns)
         writer.writerows(rows)
     else:
-        _table(columns, rows)
+        table(columns, rows, most=VIEW_MAX if args.views else CELL_MAX)
     return 0
 
 
-# ---- printing
+def _views(name: str | None) -> tuple[list[str], list[tuple]]:
+    """Every view, or the columns of one, as columns and rows."""
+    from pipeline.view_list import described, listed  # noqa: PLC0415
 
-
-def _dump(value: Any) -> None:
-    text = msgspec.json.encode(value, enc_hook=str)
-    print(json.dumps(msgspec.json.decode(text), indent=2, ensure_ascii=False))
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text.replace("\n", " ")
-
-
-def _flat(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in fields.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", None if value in ({}, []) else value
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    cells = [list(map(str, head)), *([_cell(value) for value in row] for row in rows)]
-    cells = [[c if len(c) <= CELL_MAX else f"{c[: CELL_MAX - 1]}…" for c in row] for row in cells]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        print("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
-    print()
+    found = listed() if name is None else described(name)
+    return list(found[0]) if found else ["name"], [tuple(row.values()) for row in found]

@@ -87,6 +87,8 @@ class CommitRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Commits whose snapshots are kept, oldest first."""
     rows: dict[str, int] = {}
     """Table to rows in this commit."""
+    moved: bool = False
+    """True where the writer's sites belong to others since: `pipeline.repartition`."""
 
 
 def commit_path(root: Path, name: str, n: int) -> Path:
@@ -119,13 +121,13 @@ def publish(root: Path, record: CommitRecord, tables: Mapping[str, Any], more: A
     target = commit_path(root, record.writer, record.n)
     draft = root / "tmp" / target.parent.name / f"{record.n:08d}-{secrets.token_hex(8)}"
     try:
-        _refuse_taken(root, record)
+        refuse_taken(root, record)
         draft.mkdir(parents=True)
         _fill(draft, record, tables, more)
         draft.rename(target)  # onto an existing commit: ENOTEMPTY
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
-        _refuse_taken(root, record)
+        refuse_taken(root, record)
         msg = (
             f"commit {record.n} of writer {record.writer} could not be written to {root}: "
             f"{error.strerror or error}; nothing of it is visible, make room and start again"
@@ -149,7 +151,15 @@ def _fill(draft: Path, record: CommitRecord, tables: Mapping[str, Any], more: An
     fsync_folder(draft)
 
 
-def _refuse_taken(root: Path, record: CommitRecord) -> None:
+def refuse_taken(root: Path, record: CommitRecord) -> None:
+    """
+    Look whether the record's number is still free.
+
+    Raises
+    ------
+    Fenced
+        One sentence.
+    """
     taken = commit_path(root, record.writer, record.n).exists()
     if taken or sealed.bound(root, record.writer) >= record.n:
         raise _fenced(record)

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from pipeline import commit_files as files
 from pipeline import rows, sealed
 from pipeline.commit_files import (
@@ -83,7 +85,13 @@ class Writer:
 
     @classmethod
     def claim(
-        cls, root: Path, name: str, *, carry: bool = True, origin: Mapping[str, str] | None = None
+        cls,
+        root: Path,
+        name: str,
+        *,
+        carry: bool = True,
+        origin: Mapping[str, str] | None = None,
+        marks_ns: Mapping[str, int] | None = None,
     ) -> Writer:
         """
         Take the name over: an empty commit that fences whoever had it.
@@ -99,11 +107,14 @@ class Writer:
             id). What is archived stays archived either way, and idle gateways on record.
         origin : mapping of str to str, optional
             Cluster and topic ids of the offsets to come; None keeps what the newest commit says.
+        marks_ns : mapping of site_id to int, ns, optional
+            High-water marks that other writers leave behind; of two of a site the later counts.
 
         Raises
         ------
         CommitError
-            One sentence: no archive there, a bad name, or a disk that refuses.
+            One sentence: no archive there, a bad name, sites that moved on, or a disk that
+            refuses.
         """
         _check_claim(root, name)
         files.commit_path(root, name, 0).parent.mkdir(exist_ok=True)
@@ -111,6 +122,10 @@ class Writer:
         for _ in range(CLAIM_TRIES):
             left = list((root / "tmp" / f"writer={name}").glob("*"))  # before: all are doomed
             record = _claim_record(root, name, carry=carry, origin=origin)
+            if record.moved and marks_ns is None:
+                raise OtherCount(f"the sites of writer {name} moved on; run archive repartition")
+            until_ns = _later(record.archived_until_ns, marks_ns or {})
+            record = replace(record, archived_until_ns=until_ns, moved=False)
             with contextlib.suppress(Fenced):  # the old owner committed meanwhile
                 files.publish(root, record, {}, None)
                 break
@@ -162,7 +177,8 @@ class Writer:
         """
         before = self.newest
         until_ns = _later(before.archived_until_ns, archived_until_ns)
-        self._own(until_ns)
+        files.refuse_taken(self.root, replace(before, n=before.n + 1))  # then it owns nothing new
+        self._own(archived_until_ns)
         kept, dropped = _fresh(tables, before.archived_until_ns, until_ns)
         n = before.n + 1
         held = before.snapshots if snapshot is None else (*before.snapshots, n)[-SNAPSHOTS_KEPT:]
@@ -182,6 +198,20 @@ class Writer:
         self.newest = record
         files.unlink_snapshots(self.root, self.name, set(before.snapshots) - set(held))
         return Committed(n, record.rows, dropped)
+
+    def leave(self) -> None:
+        """
+        Commit that the writer's sites belong to others from now on.
+
+        Raises
+        ------
+        Fenced, CommitError
+            One sentence.
+        """
+        newest = self.newest
+        record = replace(newest, n=newest.n + 1, claim=True, moved=True, snapshot=False, rows={})
+        files.publish(self.root, record, {}, None)
+        self.newest = record
 
     def _own(self, site_ids: Iterable[str]) -> None:
         new = set(site_ids) - self._owned
@@ -215,6 +245,7 @@ def _claim_record(
         archived_until_ns=newest.archived_until_ns,
         idle=newest.idle,
         origin=newest.origin if origin is None else dict(origin),
+        moved=newest.moved,
         snapshots=newest.snapshots if carry else (),
     )
 

@@ -170,10 +170,10 @@ def _packed(record: Record, values: list[Any], stamps: Any, kind: np.dtype) -> b
 
 def _configuration(record: Record, coding: str, whole: bool, mult: int, line_hz: float) -> bytes:
     n, rate = len(record.channels), record.rate
-    low, high = _range(coding, whole)
     lines = [f"{_word(record.station)},{_word(record.device)},2013", f"{n + 1},{n}A,1D"]
     for k, channel in enumerate(record.channels, 1):
         a, b = (channel.scale_w, channel.offset_w) if whole else (1, 0)
+        low, high = _range(channel, coding, whole)
         names = f"{k},{_word(channel.name)},,{_word(channel.node)},W"
         lines.append(f"{names},{_exact(a)},{_exact(b)},0,{low},{high},1,1,P")
     lines += [
@@ -191,12 +191,13 @@ def _configuration(record: Record, coding: str, whole: bool, mult: int, line_hz:
     return ("\r\n".join(lines) + "\r\n").encode("utf-8")
 
 
-def _range(coding: str, whole: bool) -> tuple[Any, Any]:
-    """Least and greatest stored value of the coding."""
-    if not whole:
-        return repr(float(LOWEST)), repr(float(-LOWEST))
-    most = ASCII_MAX if coding == "ascii" else WHOLE[coding][1]
-    return -most, most
+def _range(channel: Analog, coding: str, whole: bool) -> tuple[Any, Any]:
+    """Least and greatest stored value: the coding's for whole numbers, else the channel's own."""
+    if whole:
+        most = ASCII_MAX if coding == "ascii" else WHOLE[coding][1]
+        return -most, most
+    known_w = channel.real_w()[channel.valid]
+    return (_number(known_w.min()), _number(known_w.max())) if len(known_w) else (0, 0)
 
 
 def _exact(value: float | None) -> str:

@@ -6,17 +6,19 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline import archive
 from pipeline.clock import SystemClock
-from pipeline.comtrade import CODINGS
 from pipeline.errors import UsageError
-from pipeline.event_export import Shape, export_event
-from pipeline.exports import FORMATS, Scope, instant, refuse_existing, select, write
-from pipeline.planning import INTERVALS_S, plan_sql, scenarios
 
-__all__ = ["ACTIONS", "add_options", "run"]
+if TYPE_CHECKING:
+    from pipeline.exports import Scope
+
+__all__ = ["CODINGS", "FORMATS", "INTERVALS_S", "add_options", "run"]
+
+FORMATS = ("parquet", "csv")
+CODINGS = ("ascii", "binary", "binary32", "float32")
+INTERVALS_S = {"15min": 900, "1h": 3600}
 
 TOLD_EVERY_S = 1.0
 EMPTY = "there is nothing to plan from: no measured second of a grid connection in that time"
@@ -55,6 +57,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(root: Path, args: argparse.Namespace) -> dict[str, Any]:
+    from pipeline.exports import select  # noqa: PLC0415  takes a second to import
+
     scope = _scope(args)
     if args.event is not None:
         return _export_event(root, args, scope)
@@ -63,7 +67,7 @@ def _export(root: Path, args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(msg)
     name = args.table or args.view
     if args.query is not None:
-        if scope != Scope():
+        if any(scope):
             msg = "--query says itself what it takes; leave --from, --until and --site out"
             raise UsageError(msg)
         sql, name = args.query, "query"
@@ -76,6 +80,8 @@ def _export(root: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _written(root: Path, args: argparse.Namespace, sql: str, name: str) -> dict[str, Any]:
+    from pipeline.exports import refuse_existing, write  # noqa: PLC0415
+
     out = args.out or Path(f"{name}.{args.format or FORMATS[0]}")
     form = args.format or (out.suffix.removeprefix(".") if out.suffix else FORMATS[0])
     if form not in FORMATS:
@@ -86,7 +92,9 @@ def _written(root: Path, args: argparse.Namespace, sql: str, name: str) -> dict[
 
 
 def _export_event(root: Path, args: argparse.Namespace, scope: Scope) -> dict[str, Any]:
-    if args.format not in {None, "comtrade"} or scope != Scope():
+    from pipeline.event_export import Shape, export_event  # noqa: PLC0415
+
+    if args.format not in {None, "comtrade"} or any(scope):
         msg = "an event is written as COMTRADE, whole; for others use --view event_evidence"
         raise UsageError(msg)
     folder = args.out or Path()
@@ -98,6 +106,8 @@ def _export_event(root: Path, args: argparse.Namespace, scope: Scope) -> dict[st
 
 
 def _plan(root: Path, args: argparse.Namespace) -> dict[str, Any]:
+    from pipeline.planning import plan_sql, scenarios  # noqa: PLC0415
+
     named, scope = scenarios(args.scenario, args.scenarios), _scope(args)
     growing = [name for name, scenario in named.items() if scenario.growth_per_year is not None]
     if growing and not args.years:
@@ -111,6 +121,9 @@ def _plan(root: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _first_year(root: Path, scope: Scope) -> int:
+    from pipeline import archive  # noqa: PLC0415
+    from pipeline.exports import select  # noqa: PLC0415
+
     sql = select("poi_seconds", scope)
     _, rows = archive.query(root, f"SELECT year(make_timestamp_ns(min(t0_ns))) FROM ({sql})")  # noqa: S608
     if rows[0][0] is None:
@@ -119,6 +132,8 @@ def _first_year(root: Path, scope: Scope) -> int:
 
 
 def _scope(args: argparse.Namespace) -> Scope:
+    from pipeline.exports import Scope, instant  # noqa: PLC0415
+
     return Scope(instant("--from", args.from_), instant("--until", args.until), args.site)
 
 
@@ -137,12 +152,6 @@ def _progress(name: str) -> Callable[[int], None]:
     return told
 
 
-ACTIONS: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
-    "export": _export,
-    "plan": _plan,
-}
-
-
 def run(root: Path, args: argparse.Namespace) -> dict[str, Any]:
     """
     Do what ``args.action`` says; return what was written.
@@ -154,4 +163,4 @@ def run(root: Path, args: argparse.Namespace) -> dict[str, Any]:
     pipeline.archive.QueryError, pipeline.event_export.EventError
         One sentence: it could not be answered.
     """
-    return ACTIONS[args.action](root, args)
+    return _export(root, args) if args.action == "export" else _plan(root, args)

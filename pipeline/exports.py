@@ -27,9 +27,8 @@ from pipeline.errors import UsageError
 from pipeline.views import TABLE_VIEWS, VIEWS, text
 from schemas.tables import TABLES
 
-__all__ = ["FORMATS", "Scope", "instant", "refuse_existing", "select", "write"]
+__all__ = ["Scope", "instant", "refuse_existing", "select", "write"]
 
-FORMATS = ("parquet", "csv")
 BATCH_ROWS = 65_536
 TIMES = {
     "windows": "t0_ns", "events": "onset_ns", "event_log": "onset_ns", "states": "t_ns",
@@ -132,7 +131,7 @@ def write(
     path : Path
         The file; replaced in one rename.
     form : str
-        One of `FORMATS`.
+        parquet or csv.
     told : callable
         Called with the rows written so far.
 

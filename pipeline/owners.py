@@ -12,6 +12,7 @@ from pipeline.commit_files import (
     CommitError,
     OtherCount,
     SiteOwned,
+    newest_commit,
     writers,
 )
 from pipeline.durable import fsync_folder, write_durably
@@ -78,8 +79,12 @@ def check_partitions(root: Path, n_partitions: int) -> None:
     for name in writers(root):
         match = re.fullmatch(r"live-p\d+of(\d+)", name)
         if match and int(match.group(1)) != n_partitions:
+            newest = newest_commit(root, name)
+            if newest is None or newest.moved:
+                continue
             msg = (
                 f"archive {root} was written with {match.group(1)} partitions (writer {name}), "
-                f"the topics have {n_partitions}; use another archive folder"
+                f"the topics have {n_partitions}; stop all workers and run archive repartition "
+                f"--partitions {n_partitions}"
             )
             raise OtherCount(msg)

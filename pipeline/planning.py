@@ -10,9 +10,8 @@ from pipeline.errors import UsageError
 from pipeline.exports import Scope
 from pipeline.views import text
 
-__all__ = ["INTERVALS_S", "Scenario", "plan_sql", "scenarios"]
+__all__ = ["Scenario", "plan_sql", "scenarios"]
 
-INTERVALS_S = {"15min": 900, "1h": 3600}
 MEASURED = "measured"
 SCALED = (
     *("mean_w", "max_w", "min_w", "p95_w", "ramp_up_w_per_min", "ramp_down_w_per_min"),

@@ -26,6 +26,7 @@ from pipeline.errors import LockstepError
 
 __all__ = [
     "Manifest",
+    "Retired",
     "Run",
     "SealedError",
     "Sealing",
@@ -53,13 +54,23 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     last: int
     folder: str
     generation: int
-    """Views of this generation and later read the run; older ones read the commits."""
+    """Views of this generation and later read the run; older ones read what it was made of."""
     rows: dict[str, int]
     """Table to rows; ``commits`` too. A table without rows has no file."""
     shown_ns: int | None = None
-    """When a catalog of this generation or later was in place; until then no grace runs."""
+    """Format 1 alone: when a catalog of this generation was in place; now ``Manifest.shown``."""
     format: int = 1
     """Of the archive when it was written: which columns its files have."""
+    moved: int | None = None
+    """From this generation on no view reads its commits as commits; None: from ``generation``."""
+    bytes: int = 0
+    newest_ns: dict[str, int] = {}
+    """Kind of row (`pipeline.kinds`) to the newest ``produced_ns``; format 1 has none."""
+
+    @property
+    def count(self) -> int:
+        """All rows."""
+        return sum(self.rows.values())
 
 
 class Sealing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +81,14 @@ class Sealing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runs: tuple[Run, ...] = ()
 
 
+class Retired(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A run that views of this generation and later do not read: another one holds its rows."""
+
+    writer: str
+    folder: str
+    generation: int
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``sealed/bound.json``."""
 
@@ -77,6 +96,17 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     writers: dict[str, Sealing] = {}
     format: int = 1
     """Programs that know only older formats refuse what they would seal wrongly."""
+    shown: dict[int, int] = {}
+    """Generation to when a catalog of it or a later one was in place, ns; until then no grace."""
+    told: dict[int, int] = {}
+    """Generation to when the sessions of all older ones were told, ns."""
+    retired: tuple[Retired, ...] = ()
+
+    def folders(self, root: Path) -> set[Path]:
+        """All runs' directories, those of retired ones too."""
+        named = [(name, run.folder) for name, of in self.writers.items() for run in of.runs]
+        named += [(one.writer, one.folder) for one in self.retired]
+        return {run_path(root, name, folder) for name, folder in named}
 
 
 class _Bound(msgspec.Struct):
@@ -98,7 +128,12 @@ def read(root: Path) -> Manifest:
     SealedError
         One sentence.
     """
-    return _decode(root, Manifest) or Manifest()
+    found = _decode(root, Manifest) or Manifest()
+    if found.format > 1:
+        return found
+    runs = [run for of in found.writers.values() for run in of.runs]
+    shown = {run.generation: run.shown_ns for run in runs if run.shown_ns is not None}
+    return msgspec.structs.replace(found, shown=shown)
 
 
 def bound(root: Path, name: str) -> int:

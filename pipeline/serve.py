@@ -23,6 +23,7 @@ from pipeline.app import LaneApp, build
 from pipeline.clock import Clock, SystemClock
 from pipeline.crew import Crew, OpenLane
 from pipeline.errors import JoinError, KafkaError, sentence
+from pipeline.keeper import keep
 from pipeline.settings import Settings
 from pipeline.worker import Door
 
@@ -103,6 +104,7 @@ class _Process:
                 asyncio.create_task(self._live(app)),
                 asyncio.create_task(self._watch(app, crew)),
                 asyncio.create_task(crew.heartbeat(self.settings.run.heartbeat_s)),
+                asyncio.create_task(keep(self.settings.archive, self._io, self.clock)),
             ]
             for task in tasks:
                 task.add_done_callback(self._ended)

@@ -115,9 +115,17 @@ class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``[archive]``."""
+    """``[archive]``: where it is, and how it is kept small and fast."""
 
     path: Path = Path("archive")
+    compact_every_s: float = 15.0
+    """Wall time between two steps of compaction; 0: somebody else runs ``archive compact``."""
+    keep_commits: int = 60
+    """Newest commits of each writer that are never sealed."""
+    grace_s: float = 600.0
+    """How long a session goes on after what it reads was sealed; at least its longest query."""
+    retain: dict[str, float] = {}
+    """Kind of row to days it stays, by event time; a kind that is not named stays for ever."""
 
 
 class Sites(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -246,6 +254,7 @@ def _check(settings: Settings) -> None:
         "kafka.session_timeout_s": kafka.session_timeout_s,
         "kafka.start_timeout_s": kafka.start_timeout_s,
         "kafka.fetch_max_bytes": kafka.fetch_max_bytes,
+        "archive.keep_commits": settings.archive.keep_commits,
         "run.heartbeat_s": run.heartbeat_s,
         "run.snapshot_s": run.snapshot_s,
         "run.inbox_max_bytes": run.inbox_max_bytes,

@@ -23,17 +23,17 @@ from schemas.tables import TABLES, UTC_NS, file_stem, file_stems
 __all__ = ["TABLE_VIEWS", "VIEWS", "definitions", "log_of", "pinned", "text"]
 
 TABLE_VIEWS = {
-    "windows": "power of every node: racks each 10 s, PDUs and substations each second",
-    "events": "ramps, oscillations and load losses, the newest state of each",
-    "event_log": "every state of every event",
-    "states": "state of each grid connection, once a second",
-    "forecasts": "quantile forecasts, as they were made",
-    "waveforms": "raw samples around events, in blocks of a channel",
-    "topologies": "the sites as they were computed with: nodes, channels, gateways",
-    "rules": "the settings that made the events, and since when",
-    "evidence": "waveforms that overlap an event",
-    "samples": "waveforms sample by sample",
-    "commits": "who committed what",
+    "windows": "Power of every node: racks each 10 s, PDUs and substations each second",
+    "events": "Ramps, oscillations and load losses, the newest state of each",
+    "event_log": "Every state of every event",
+    "states": "State of each grid connection, once a second",
+    "forecasts": "Quantile forecasts, as they were made",
+    "waveforms": "Raw samples around events, in blocks of a channel",
+    "topologies": "The sites as they were computed with: nodes, channels, gateways",
+    "rules": "The settings that made the events, and since when",
+    "evidence": "Waveforms that overlap an event",
+    "samples": "Waveforms sample by sample",
+    "commits": "Who committed what",
 }
 """View to what it holds."""
 VIEWS = (*TABLE_VIEWS, *(q.name for q in catalog.questions().values() if q.is_view))
