@@ -130,7 +130,12 @@ def _backup(path: Path, args: argparse.Namespace, _settings: Settings) -> int:
 
 
 def _export(path: Path, args: argparse.Namespace, _settings: Settings) -> int:
-    return _told(args, args.action, export_cli.run(path, args))
+    found = export_cli.run(path, args)
+    if args.json or "records" not in found:
+        return _told(args, args.action, found)
+    heads = [name for name in found["records"][0] if name != "dat"]  # beside the cfg
+    table(heads, [[record[name] for name in heads] for record in found["records"]], most=160)
+    return 0
 
 
 ACTIONS: dict[str, Callable[[Path, argparse.Namespace, Settings], int]] = {

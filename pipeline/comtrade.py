@@ -18,20 +18,14 @@ import numpy as np
 
 from schemas.units import Rate
 
-__all__ = ["CODINGS", "Analog", "ComtradeError", "Record", "encode"]
+__all__ = ["CODINGS", "Analog", "Encoded", "Record", "encode"]
 
 ASCII_MISSING, ASCII_MAX = 99999, 99998
 STAMP_MAX = 2**32 - 2
 CODINGS = {"ascii": "ASCII", "binary": "BINARY", "binary32": "BINARY32", "float32": "FLOAT32"}
-WHOLE: dict[str, tuple[np.dtype, int]] = {
-    "binary": (np.dtype("<i2"), 32767),
-    "binary32": (np.dtype("<i4"), 2**31 - 1),
-}
+MOST = {"binary": 2**15 - 1, "binary32": 2**31 - 1}
+KINDS: dict[str, np.dtype] = {"binary": np.dtype("<i2"), "binary32": np.dtype("<i4"), "float32": np.dtype("<f4")}
 LOWEST = np.finfo(np.float32).min
-
-
-class ComtradeError(ValueError):
-    """The values do not fit the coding; one sentence."""
 
 
 class Analog(NamedTuple):
@@ -85,49 +79,76 @@ class Record(NamedTuple):
     open: Any
 
 
-def encode(record: Record, coding: str = "auto", line_hz: float = 60.0) -> tuple[bytes, bytes, str]:
+class Encoded(NamedTuple):
+    """A record as files; ``resolution_w`` is the largest step of what had to be rounded, or 0."""
+
+    cfg: bytes
+    dat: bytes
+    coding: str
+    resolution_w: float
+
+
+class _Stored(NamedTuple):
+    """What is written of a channel: power is a × value + b; whether the archive's own numbers."""
+
+    values: Any
+    a: float
+    b: float
+    exact: bool
+
+
+def encode(record: Record, coding: str = "auto", line_hz: float = 60.0) -> Encoded:
     """
-    Return the configuration, the data, and the coding that was used.
+    Return a record as the bytes of its files.
 
     Parameters
     ----------
     record : Record
         What to write.
     coding : str
-        ascii, binary (16 bit), binary32, float32, or auto: the smallest without loss.
+        ascii, binary (16 bit), binary32, float32, or auto: the smallest without loss. Samples that
+        do not fit 16 or 32 bits as they are get the finest step that spans them.
     line_hz : float, Hz
         Nominal frequency of the grid.
-
-    Raises
-    ------
-    ComtradeError
-        One sentence, when the coding cannot hold the values.
     """
     chosen = _smallest(record) if coding == "auto" else coding
-    whole = chosen in WHOLE or (chosen == "ascii" and _largest(record) <= ASCII_MAX)
-    if chosen in WHOLE and _largest(record) > WHOLE[chosen][1]:
-        msg = f"coding {chosen} cannot hold these samples without loss; use auto, ascii or float32"
-        raise ComtradeError(msg)
+    stored = [_stored(channel, chosen) for channel in record.channels]
     stamps, mult = _stamps(record)
-    values = [c.values if whole else c.real_w() for c in record.channels]
     if chosen == "ascii":
-        data = _text(record, values, stamps)
+        data = _text(record, stored, stamps)
     else:
-        kind: np.dtype = WHOLE[chosen][0] if whole else np.dtype("<f4")
-        data = _packed(record, values, stamps, kind)
-    return _configuration(record, chosen, whole, mult, line_hz), data, chosen
+        data = _packed(record, stored, stamps, KINDS[chosen])
+    configuration = _configuration(record, stored, (chosen, mult, line_hz))
+    return Encoded(
+        configuration, data, chosen, max((s.a for s in stored if not s.exact), default=0)
+    )
 
 
-def _largest(record: Record) -> float:
-    """Largest absolute code; infinite where a channel has none."""
-    if any(c.scale_w is None for c in record.channels):
+def _largest(channel: Analog) -> float:
+    """Largest absolute code; infinite where there are none."""
+    if channel.scale_w is None:
         return np.inf
-    return max((int(np.abs(c.values[c.valid]).max(initial=0)) for c in record.channels), default=0)
+    return int(np.abs(channel.values[channel.valid]).max(initial=0))
 
 
 def _smallest(record: Record) -> str:
-    largest = _largest(record)
-    return next((name for name, (_, most) in WHOLE.items() if largest <= most), "float32")
+    largest = max(map(_largest, record.channels), default=0)
+    return next((name for name, most in MOST.items() if largest <= most), "float32")
+
+
+def _stored(channel: Analog, coding: str) -> _Stored:
+    most = ASCII_MAX if coding == "ascii" else MOST.get(coding, -1)
+    if channel.scale_w is not None and _largest(channel) <= most:
+        return _Stored(channel.values, channel.scale_w, channel.offset_w or 0.0, exact=True)
+    real_w = channel.real_w()
+    if coding not in MOST:
+        return _Stored(real_w, 1.0, 0.0, exact=True)
+    known_w = real_w[channel.valid].astype(np.float64)
+    low_w, high_w = (known_w.min(), known_w.max()) if len(known_w) else (0.0, 0.0)
+    a, b = (high_w - low_w) / (2 * most) or 1.0, (high_w + low_w) / 2
+    codes = np.zeros(len(real_w), np.int64)
+    codes[channel.valid] = np.clip(np.rint((known_w - b) / a), -most, most)
+    return _Stored(codes, float(a), float(b), exact=False)
 
 
 def _stamps(record: Record) -> tuple[Any, int]:
@@ -141,10 +162,10 @@ def _stamps(record: Record) -> tuple[Any, int]:
     return after_us // mult, mult
 
 
-def _text(record: Record, values: list[Any], stamps: Any) -> bytes:
+def _text(record: Record, stored: list[_Stored], stamps: Any) -> bytes:
     columns = [
-        [_number(v) if ok else str(ASCII_MISSING) for v, ok in zip(of, c.valid, strict=True)]
-        for of, c in zip(values, record.channels, strict=True)
+        [_number(v) if ok else str(ASCII_MISSING) for v, ok in zip(of.values, c.valid, strict=True)]
+        for of, c in zip(stored, record.channels, strict=True)
     ]
     status = record.open.astype(int)
     rows = zip(range(1, len(stamps) + 1), stamps, *columns, status, strict=True)
@@ -155,27 +176,26 @@ def _number(value: Any) -> str:
     return str(value) if isinstance(value, np.integer) else repr(float(value))
 
 
-def _packed(record: Record, values: list[Any], stamps: Any, kind: np.dtype) -> bytes:
+def _packed(record: Record, stored: list[_Stored], stamps: Any, kind: np.dtype) -> bytes:
     rows = np.zeros(
         len(stamps),
-        [("n", "<u4"), ("t", "<u4"), ("x", kind, (len(values),)), ("d", "<u2")],
+        [("n", "<u4"), ("t", "<u4"), ("x", kind, (len(stored),)), ("d", "<u2")],
     )
     lowest = LOWEST if kind.kind == "f" else np.iinfo(kind).min
     rows["n"], rows["t"] = np.arange(1, len(stamps) + 1), stamps
-    for k, (of, channel) in enumerate(zip(values, record.channels, strict=True)):
-        rows["x"][:, k] = np.where(channel.valid, of, lowest)
+    for k, (of, channel) in enumerate(zip(stored, record.channels, strict=True)):
+        rows["x"][:, k] = np.where(channel.valid, of.values, lowest)
     rows["d"] = record.open
     return rows.tobytes()
 
 
-def _configuration(record: Record, coding: str, whole: bool, mult: int, line_hz: float) -> bytes:
-    n, rate = len(record.channels), record.rate
+def _configuration(record: Record, stored: list[_Stored], how: tuple[str, int, float]) -> bytes:
+    (coding, mult, line_hz), n, rate = how, len(stored), record.rate
     lines = [f"{_word(record.station)},{_word(record.device)},2013", f"{n + 1},{n}A,1D"]
-    for k, channel in enumerate(record.channels, 1):
-        a, b = (channel.scale_w, channel.offset_w) if whole else (1, 0)
-        low, high = _range(channel, coding, whole)
+    for k, (channel, of) in enumerate(zip(record.channels, stored, strict=True), 1):
         names = f"{k},{_word(channel.name)},,{_word(channel.node)},W"
-        lines.append(f"{names},{_exact(a)},{_exact(b)},0,{low},{high},1,1,P")
+        low, high = _range(channel, of, coding)
+        lines.append(f"{names},{_exact(of.a)},{_exact(of.b)},0,{low},{high},1,1,P")
     lines += [
         f"1,event,,{_word(record.device)},0",
         f"{line_hz:g}",
@@ -191,13 +211,13 @@ def _configuration(record: Record, coding: str, whole: bool, mult: int, line_hz:
     return ("\r\n".join(lines) + "\r\n").encode("utf-8")
 
 
-def _range(channel: Analog, coding: str, whole: bool) -> tuple[Any, Any]:
+def _range(channel: Analog, of: _Stored, coding: str) -> tuple[Any, Any]:
     """Least and greatest stored value: the coding's for whole numbers, else the channel's own."""
-    if whole:
-        most = ASCII_MAX if coding == "ascii" else WHOLE[coding][1]
+    if of.values.dtype.kind == "i":
+        most = ASCII_MAX if coding == "ascii" else MOST[coding]
         return -most, most
-    known_w = channel.real_w()[channel.valid]
-    return (_number(known_w.min()), _number(known_w.max())) if len(known_w) else (0, 0)
+    known = of.values[channel.valid]
+    return (_number(known.min()), _number(known.max())) if len(known) else (0, 0)
 
 
 def _exact(value: float | None) -> str:

@@ -42,7 +42,7 @@ def export_event(root: Path, event_id: str, folder: Path, shape: Shape) -> dict[
 
     Raises
     ------
-    EventError, pipeline.comtrade.ComtradeError, UsageError
+    EventError, UsageError
         One sentence.
     """
     event = _event(root, event_id)
@@ -118,19 +118,16 @@ def _analog(name: str, parts: list[tuple[dict[str, Any], Any]], n: int) -> Analo
 
 
 def _write(base: Path, record: Record, event: dict[str, Any], shape: Shape) -> dict[str, Any]:
-    cfg, dat, coding = encode(record, shape.coding, shape.line_hz)
-    files = {
-        "hdr": _header(event, record).encode(),
-        "dat": dat,
-        "cfg": cfg,
-    }  # cfg last: it is whole
+    done = encode(record, shape.coding, shape.line_hz)
+    files = {"hdr": _header(event, record).encode(), "dat": done.dat, "cfg": done.cfg}  # it last
     for suffix, content in files.items():
         base.with_name(f"{base.name}.{suffix}").write_bytes(content)
     missing = sum(int((~channel.valid).sum()) for channel in record.channels)
     return {
         "cfg": str(base.with_name(f"{base.name}.cfg")),
         "dat": str(base.with_name(f"{base.name}.dat")),
-        "coding": coding,
+        "coding": done.coding,
+        "resolution_w": done.resolution_w,
         "rate_hz": str(record.rate),
         "channels": len(record.channels),
         "samples": len(record.open),

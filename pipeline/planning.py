@@ -132,8 +132,8 @@ def plan_sql(
         f"SELECT scenario, year, grown AS factor, site_id, t0_ns, t0_utc, {scaled}, "  # noqa: S608
         "CASE WHEN sum_w IS NOT NULL THEN sum(mean_w * grown) OVER (PARTITION BY k, t0_ns) END "
         "AS sum_w, coincidence_factor, valid_share FROM (SELECT *, "
-        "CASE WHEN only IS NULL OR site_id IN only THEN factor ELSE 1.0 END AS grown "
+        "CASE WHEN growing IS NULL OR site_id IN growing THEN factor ELSE 1.0 END AS grown "
         f"FROM planning(interval_s := {interval_s}{cut}), (SELECT row_number() OVER () AS k, * "
-        f"FROM (VALUES {values}) AS v(scenario, year, only, factor)) AS s)"
+        f"FROM (VALUES {values}) AS v(scenario, year, growing, factor)) AS s)"
         f"{mine_only} ORDER BY k, site_id, t0_ns"
     )
