@@ -24,7 +24,11 @@ ASCII_MISSING, ASCII_MAX = 99999, 99998
 STAMP_MAX = 2**32 - 2
 CODINGS = {"ascii": "ASCII", "binary": "BINARY", "binary32": "BINARY32", "float32": "FLOAT32"}
 MOST = {"binary": 2**15 - 1, "binary32": 2**31 - 1}
-KINDS: dict[str, np.dtype] = {"binary": np.dtype("<i2"), "binary32": np.dtype("<i4"), "float32": np.dtype("<f4")}
+KINDS: dict[str, np.dtype] = {
+    "binary": np.dtype("<i2"),
+    "binary32": np.dtype("<i4"),
+    "float32": np.dtype("<f4"),
+}
 LOWEST = np.finfo(np.float32).min
 
 

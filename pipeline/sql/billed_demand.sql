@@ -34,7 +34,7 @@ WITH months AS (
     FROM months
 )
 SELECT site_id, month_utc, demand_w, demand_utc, mean_w, mean_w / nullif(demand_w, 0) AS load_factor,
-       intervals, left_out, greatest(demand_w, least_w) AS billed_w,
-       greatest(demand_w, least_w) / 1000 * price_per_kw AS charge
+       intervals, left_out, CASE WHEN demand_w IS NOT NULL THEN greatest(demand_w, least_w) END AS billed_w,
+       CASE WHEN demand_w IS NOT NULL THEN greatest(demand_w, least_w) END / 1000 * price_per_kw AS charge
 FROM floors
 ORDER BY site_id, month_utc

@@ -29,7 +29,7 @@ WITH counted AS (
     WINDOW upto AS (PARTITION BY site_id, level ORDER BY power_w)
 )
 SELECT site_id, level, share, min(power_w) AS power_w, any_value(every_n) AS samples
-FROM ranked, (SELECT unnest(shares) AS share)
+FROM ranked, (SELECT CAST(unnest(shares) AS DOUBLE) AS share)
 WHERE upto_n >= share * every_n
 GROUP BY site_id, level, share
 ORDER BY site_id, level, share

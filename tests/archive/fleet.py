@@ -50,6 +50,7 @@ class Fleet(NamedTuple):
 
 
 PRE_S, POST_S = 5.0, 10.0
+OWN = "poi.p"
 
 
 @cache
@@ -198,6 +199,8 @@ def _events(draw: Any) -> list[dict[str, Any]]:
                 {"channel_id": f"rack-{c}.p", "amplitude_w": draw.random() * 1e5, "phase_rad": 0.1}
                 for c in range(int(draw.integers(0, 4)))
             ]
+            if k % 8 == 3:  # the grid connection's own meter, which sees all of it
+                parts.append({"channel_id": OWN, "amplitude_w": 1e6, "phase_rad": 0.0})
             row |= {"freq_hz": draw.uniform(0.2, 3), "amplitude_w": draw.uniform(1e4, 1e6)}
             row |= {"damping_ratio": draw.normal(0, 0.1), "contributors": parts or None}
         else:

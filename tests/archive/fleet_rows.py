@@ -14,6 +14,7 @@ from schemas.units import NS_PER_S
 from tests.archive.fleet import (
     BEGIN,
     MONTH,
+    OWN,
     PDUS,
     POST_S,
     PRE_S,
@@ -45,6 +46,7 @@ def _dimensions() -> dict[str, pa.Table]:
                 for p in range(PDUS)
                 for part in "ab"
             ]
+            channels.append({"channel_id": OWN, "node_id": "poi", "level": "substation"})
             dates = {"valid_from_ns": ns(begin), "produced_ns": ns(begin + 1)}
             row = {"site_id": site, "digest": f"d{k}", "authority": "X", "site_file": ""}
             sites.append({**row, **dates, "nodes": nodes, "channels": channels})

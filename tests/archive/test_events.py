@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.archive.dense import close
-from tests.archive.fleet import BEGIN, MONTH, PDUS, POST_S, PRE_S, SITES, ns
+from tests.archive.fleet import BEGIN, MONTH, OWN, PDUS, POST_S, PRE_S, SITES, ns
 
 
 def _latest(truth) -> list[dict]:
@@ -38,6 +38,7 @@ def test_oscillation_history(ask, truth) -> None:
         if row["kind"] != "oscillation":
             continue
         parts = row["contributors"] or []
+        parts = [part for part in parts if part["channel_id"] != OWN] or parts
         most = max(parts, key=lambda part: part["amplitude_w"], default=None)
         whole_w = sum(part["amplitude_w"] for part in parts)
         expected.append(
@@ -49,7 +50,8 @@ def test_oscillation_history(ask, truth) -> None:
                 "largest_share": most and most["amplitude_w"] / whole_w,
             }
         )  # fmt: skip
-    assert {row["contributors"] for row in expected} >= {0, 1}
+    assert {row["contributors"] for row in expected} >= {0, 1, 2}
+    assert OWN in {row["largest_channel"] for row in expected}
     close(ask("FROM oscillation_history"), expected)
 
 
@@ -139,6 +141,22 @@ def test_event_waveform(ask, truth) -> None:
     close(ask(f"FROM event_waveform('{name}', channel := 'slow')"), slow)
 
 
+@pytest.mark.parametrize("site", ["NULL", "'c-3'"])
+def test_sample_quantiles(ask, truth, site) -> None:
+    """The least sample that so many do not exceed, over codes, floats and slow channels alike."""
+    shares = [0.0, 0.1, 0.5, 0.77, 1.0]
+    expected = []
+    for name in SITES if site == "NULL" else [site.strip("'")]:
+        every = np.concatenate([w for (of, _), (_, w) in truth.raw_w.items() if of == name])
+        known = every[np.isfinite(every)].astype(float)
+        cuts = np.quantile(known, shares, method="inverted_cdf")
+        expected += [
+            {"site_id": name, "level": "rack", "share": q, "power_w": w, "samples": len(known)}
+            for q, w in zip(shares, cuts, strict=True)
+        ]
+    close(ask(f"FROM sample_quantiles(shares := {shares}, site := {site})"), expected)
+
+
 def test_site_nodes(ask, truth) -> None:
     """Each site file's nodes with their channels, and until when it was valid."""
     expected = []
@@ -146,7 +164,7 @@ def test_site_nodes(ask, truth) -> None:
         for k, (begin, end) in enumerate(((BEGIN, MONTH), (MONTH, None))):
             dates = {"valid_from_ns": ns(begin), "valid_until_ns": end and ns(end)}
             expected.append(
-                {"site_id": site, "node_id": "poi", "parent": None, "channels": [], **dates}
+                {"site_id": site, "node_id": "poi", "parent": None, "channels": [OWN], **dates}
             )
             for p in range(PDUS + k):
                 channels = [f"pdu-{p}.{part}" for part in "ab"] if p < PDUS else []
