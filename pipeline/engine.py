@@ -18,7 +18,7 @@ from pipeline.layout import SiteLayout
 from pipeline.oscillation_events import OscillationEvents
 from pipeline.outlook import Outlook
 from pipeline.ramp_events import RampEvents
-from pipeline.second_stage import Second, Windows, site_state
+from pipeline.second_stage import Second, Windows, node_bands, site_state
 from pipeline.spectra import Spectra
 from schemas.events import Quality, SiteEvent
 from schemas.units import NS_PER_S
@@ -122,6 +122,8 @@ class Engine:
                 events += self._ramps.absorb(
                     state.ramp_track, event.event_id, swing_w, state.end_ns
                 )
+        bands_w = node_bands(self._spectra.feeds, looks, len(self.layout.nodes))
+        second = second._replace(bands_w=bands_w)
         windows = self._windows.step(state.windows, second)
         top = self.layout.top
         share = float(second.share[top])
@@ -155,7 +157,8 @@ class Engine:
             valid[rows] = own[3][here, 0] / grid.rate
         rise_w = np.maximum(parts["second_w"].max(axis=1), 0.0)
         fall_w = np.maximum((-parts["second_w"]).max(axis=1), 0.0)
-        return Second(state.end_ns, mean_w, min_w, max_w, rise_w, fall_w, valid)
+        together = parts["synchrony"].max(axis=1)
+        return Second(state.end_ns, mean_w, min_w, max_w, rise_w, fall_w, valid, together, None)
 
     def _thresholds(self, state: EngineState, parts: dict[str, Any]) -> None:
         """Next second's thresholds from the noise learned so far and the site's size."""

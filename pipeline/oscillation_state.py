@@ -36,6 +36,8 @@ class Look(NamedTuple):
     """(row, bin)"""
     refine: Callable[[Any], tuple[Any, Any, Any]]
     """freq_hz (row,) -> freq_hz, amplitude_w, phase_rad (row,)"""
+    seen: Any
+    """(row,) bool: enough of the window was measured to say how large a line is."""
 
 
 @dataclasses.dataclass

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipeline.layout import SiteLayout
+from pipeline.oscillation_state import Feed, Look
 from schemas.events import Band, Quality, Ramp, SiteState
 from schemas.units import NS_PER_S
 
-__all__ = ["BANDS_HZ", "Second", "WindowState", "Windows", "site_state"]
+__all__ = ["BANDS_HZ", "Second", "WindowState", "Windows", "node_bands", "site_state"]
 
 RACK_WINDOW_S = 10
 SPANS_S = (5, 15, 60, 600)
 BANDS_HZ = ((0.15, 1.0), (1.0, 5.0), (5.0, 15.0), (15.0, 55.0))
+BAND_NAMES = tuple(f"{low:g}_{high:g}".replace(".", "p") for low, high in BANDS_HZ)
 
 
 class Second(NamedTuple):
@@ -29,6 +32,10 @@ class Second(NamedTuple):
     """Largest 1-s rise of the second's ticks."""
     fall_w: Any
     share: Any
+    synchrony: Any
+    """Largest of the second's ticks; 0 where too few moved."""
+    bands_w: Any
+    """(band, node): strongest line of each of `BANDS_HZ`, NaN where none can be seen."""
 
 
 @dataclasses.dataclass
@@ -100,7 +107,36 @@ class Windows:
             "ramp_down_w_per_s": _rows(seconds, "fall_w", rows).max(axis=0),
             "valid_share": total / whole_s,
             "produced_ns": end_ns,
+            "synchrony": _most(np.stack([second.synchrony[rows] for second in seconds]), zero=True),
+            **{
+                f"band_{name}_w": _most(np.stack([s.bands_w[k, rows] for s in seconds]))
+                for k, name in enumerate(BAND_NAMES)
+            },
         }
+
+
+def node_bands(feeds: Sequence[Feed], looks: Mapping[str, Look], nodes: int) -> Any:
+    """Strongest line of every node in each of `BANDS_HZ`, (band, node) W; NaN: cannot be seen."""
+    bands_w = np.full((len(BANDS_HZ), nodes), np.nan)
+    for feed in feeds:
+        look, rows = looks[feed.name], list(feed.nodes)
+        for k, (low_hz, high_hz) in enumerate(BANDS_HZ):
+            inside = (feed.freq_hz >= low_hz) & (feed.freq_hz < high_hz)
+            if _reaches(feed.freq_hz, high_hz) and inside.any():
+                line_w = look.amplitude_w[:, inside].max(axis=1)
+                bands_w[k, rows] = np.where(look.seen, line_w, np.nan)
+    return bands_w
+
+
+def _reaches(freq_hz: Any, high_hz: float) -> bool:
+    return bool(freq_hz[-1] >= min(high_hz, 54.9))
+
+
+def _most(values: Any, *, zero: bool = False) -> Any:
+    """Greatest over the seconds, NaN where there is none; 0 is none too, where it is asked for."""
+    known = np.isfinite(values) & (values != 0 if zero else True)
+    most = np.where(known, values, -np.inf).max(axis=0)
+    return np.where(known.any(axis=0), most, np.nan)
 
 
 def _rows(seconds: list[Second], name: str, rows: Any) -> Any:
@@ -165,7 +201,7 @@ def site_state(
 
 def _band(low_hz: float, high_hz: float, bands: Bands | None) -> Band:
     """A band counts as observable only when the POI's metering reaches its upper edge."""
-    if bands is None or not bands.seen or bands.freq_hz[-1] < min(high_hz, 54.9):
+    if bands is None or not bands.seen or not _reaches(bands.freq_hz, high_hz):
         return Band(low_hz, high_hz, observable=False)
     inside = (bands.freq_hz >= low_hz) & (bands.freq_hz < high_hz)
     return Band(

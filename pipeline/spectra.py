@@ -82,12 +82,12 @@ class Spectra:
                 self.device.download(ratio)[:, :, 0],
                 self.device.download(amplitude_w)[:, :, 0],
                 self._refiner(spectra[feed.name], feed.rate_hz),
+                self.device.download(seen)[:, 0] >= design.valid_share,
             )
             if self.layout.top in feed.nodes:
                 row = feed.nodes.index(self.layout.top)
-                share = float(self.device.download(seen)[row, 0])
-                line_w = looks[feed.name].amplitude_w[row]
-                bands = Bands(design.freq_hz, line_w, share >= design.valid_share)
+                look = looks[feed.name]
+                bands = Bands(design.freq_hz, look.amplitude_w[row], bool(look.seen[row]))
         state.spectra = spectra
         return looks, bands
 

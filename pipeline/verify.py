@@ -17,7 +17,9 @@ from pipeline.runs import file_of
 from pipeline.views import log_of
 from schemas.tables import KEYS, TABLES
 
-__all__ = ["Finding", "Verified", "verify"]
+__all__ = ["Finding", "Verified", "checksums", "verify"]
+
+PATIENT = archive.Limits(rows=10, run_s=3600.0, memory_bytes=4 << 30)
 
 
 class Finding(NamedTuple):
@@ -33,6 +35,8 @@ class Verified(NamedTuple):
     commits: int
     runs: int
     rows: dict[str, int]
+    checksums: dict[str, str]
+    """By table, over all rows in any order, whoever wrote them: equal where the rows are."""
     findings: list[Finding]
 
 
@@ -77,7 +81,26 @@ def verify(root: Path, *, deep: bool = True) -> Verified:
     found += _owners(root)
     if deep and not found:
         found += _doubled(root)
-    return Verified(commits, runs, rows, found)
+    sums = checksums(root) if deep and not found else {}
+    return Verified(commits, runs, rows, sums, found)
+
+
+def checksums(root: Path) -> dict[str, str]:
+    """
+    One number a table over all its rows, in any order, whoever wrote them.
+
+    Raises
+    ------
+    pipeline.archive.QueryError
+        One sentence.
+    """
+    sums = {}
+    for table, schema in TABLES.items():
+        columns = ", ".join(schema.names)
+        sql = f"SELECT coalesce(sum(hash({columns})), 0) FROM {log_of(table)}"  # noqa: S608
+        [(total,)] = archive.query(root, sql, limits=PATIENT)[1]
+        sums[table] = f"{int(total) % (1 << 64):016x}"
+    return sums
 
 
 def _records(root: Path, name: str, bound: int, found: list[Finding]) -> Iterator[CommitRecord]:
@@ -159,11 +182,10 @@ def _files(where: str, said: dict[str, int], path: Path, *, deep: bool) -> Itera
 
 def _doubled(root: Path) -> Iterator[Finding]:
     """No archive holds two rows of one key."""
-    limits = archive.Limits(rows=10, run_s=3600.0, memory_bytes=4 << 30)
     for table, key in KEYS.items():
         columns = ", ".join(key)
         sql = f"SELECT {columns} FROM {log_of(table)} GROUP BY ALL HAVING count(*) > 1 LIMIT 3"  # noqa: S608
-        for row in archive.query(root, sql, limits=limits)[1]:
+        for row in archive.query(root, sql, limits=PATIENT)[1]:
             yield Finding(table, f"has two rows of {dict(zip(key, row, strict=True))}")
 
 

@@ -52,13 +52,15 @@ def event(second: int, site_id: str = SITE, **more: Any) -> dict[str, Any]:
     }
 
 
-def commit_second(writer: commits.Writer, second: int, **more: Any) -> commits.Committed:
+def commit_second(
+    writer: commits.Writer, second: int, site_id: str = SITE, **more: Any
+) -> commits.Committed:
     """Commit windows and event of one second."""
     return writer.commit(
-        {"windows": windows(second), "events": [event(second)]},
+        {"windows": windows(second, site_id), "events": [event(second, site_id)]},
         offsets={"telemetry.rack.v1": second + 1},
         read_offsets={"telemetry.rack.v1": second + 1},
-        archived_until_ns={SITE: (second + 1) * NS_PER_S},
+        archived_until_ns={site_id: (second + 1) * NS_PER_S},
         **more,
     )
 
@@ -71,16 +73,16 @@ def archived(root: Path, table: str) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["produced_ns"], row["node_id"]))
 
 
-def main(root: str, name: str, until: int) -> None:
+def main(root: str, name: str, until: int, site_id: str = SITE) -> None:
     """Claim, go on where the archive ends, and say each second once it is committed."""
     writer = commits.Writer.claim(Path(root), name)
-    start = writer.newest.archived_until_ns.get(SITE, 0) // NS_PER_S
+    start = writer.newest.archived_until_ns.get(site_id, 0) // NS_PER_S
     print("ready", flush=True)
     for second in range(start, until):
         snapshot = b"state at %d" % second if second % 10 == 0 else None
-        commit_second(writer, second, snapshot=snapshot)
+        commit_second(writer, second, site_id, snapshot=snapshot)
         print(second, flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), *sys.argv[4:])

@@ -55,7 +55,7 @@ def test_another_number_of_partitions_is_refused(root):
         commits.check_partitions(root, 8)
     assert str(caught.value) == (
         f"archive {root} was written with 4 partitions (writer live-p0of4), the topics have 8; "
-        "use another archive folder"
+        "stop all workers and run archive repartition --partitions 8"
     )
 
 
