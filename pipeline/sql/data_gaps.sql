@@ -18,7 +18,7 @@ WITH known AS (
            lag(t0_ns + duration_ns) OVER (PARTITION BY site_id, node_id ORDER BY t0_ns) AS end_ns
     FROM windows
     WHERE (at_level IS NULL OR level = at_level)
-      AND mean_w IS NOT NULL AND isfinite(mean_w) AND coalesce(valid_share, 1.0) > 0
+      AND isfinite(mean_w) AND coalesce(valid_share, 1.0) > 0
       AND t0_ns >= ns_since(from_utc) AND t0_ns < ns_before(until_utc)
       AND (site IS NULL OR site_id = site)
 )

@@ -93,7 +93,8 @@ def _waveforms(draw: Any) -> tuple[Any, Any]:
     for site in SITES:
         for channel, samples, seconds in (("r.p", 10, 1), ("s.p", 30, 1), ("slow", 1, 4)):
             times_ns, values_w = [], []
-            for begin in range(BEGIN, END, 20):
+            for about in range(BEGIN + 13, END, 20):  # some reach into the next minute
+                begin = about // seconds * seconds
                 if draw.random() < 0.5:
                     continue
                 n = int(draw.integers(1, 10 * samples // seconds + 1))
@@ -189,6 +190,7 @@ def _events(draw: Any) -> list[dict[str, Any]]:
     for k in range(60):
         site, kind = SITES[k % 3], ("ramp", "synchronized_ramp", "load_loss", "oscillation")[k % 4]
         onset_s = int(draw.integers(BEGIN, END - 200))
+        onset_s = onset_s // 60 * 60 + 6 if k % 4 == 0 else onset_s  # its begin: early in a minute
         row: dict[str, Any] = {
             "event_id": f"{site}:{k}", "kind": kind, "site_id": site, "node_id": "poi",
             "level": "substation", "onset_ns": ns(onset_s), "opened_ns": ns(onset_s + 1),

@@ -28,6 +28,9 @@ from tests.archive.fleet import (
 
 __all__ = ["fill"]
 
+NOTHING = (None, float("nan"), 5.0)
+"""What a second without a valid sample may hold."""
+
 
 def _dimensions() -> dict[str, pa.Table]:
     """Two site files of each site, the second from midnight on, and the rules."""
@@ -68,7 +71,7 @@ def window_rows(truth: Fleet) -> pa.Table:
     rows = [
         _window(site, "poi", "substation", t, 1)
         | {
-            "mean_w": null(truth.mean_w[s, t]), "min_w": null(truth.min_w[s, t]),
+            "mean_w": null(truth.mean_w[s, t]) or NOTHING[t % 3], "min_w": null(truth.min_w[s, t]),
             "max_w": null(truth.max_w[s, t]), "valid_share": truth.valid[s, t],
             "ramp_up_w_per_s": (t * 7919) % 1000 * 1e3,
             "ramp_down_w_per_s": (t * 104729) % 1000 * 1e3,

@@ -18,17 +18,17 @@ def _latest(truth) -> list[dict]:
     return [row for row in newest.values() if row["merged_into"] is None]
 
 
-@pytest.mark.parametrize("site", ["NULL", "'b-2'"])
-def test_top_ramps(ask, truth, site) -> None:
+@pytest.mark.parametrize(("site", "n"), [("NULL", 12), ("'b-2'", 5), ("NULL", 1000)])
+def test_top_ramps(ask, truth, site, n) -> None:
     """Largest moves of the newest states, of either sign, merged events left out."""
     ramps = [r for r in _latest(truth) if r["kind"] != "oscillation"]
     if site != "NULL":
         ramps = [r for r in ramps if r["site_id"] == site.strip("'")]
-    ramps = sorted(ramps, key=lambda r: -abs(r["depth_w"]))[:12]
+    ramps = sorted(ramps, key=lambda r: -abs(r["depth_w"]))[:n]
     names = ("event_id", "kind", "state", "onset_ns", "depth_w", "duration_s", "synchrony")
     assert {np.sign(row["depth_w"]) for row in ramps} == {-1, 1}
     expected = [{name: row[name] for name in names} for row in ramps]
-    close(ask(f"FROM top_ramps(n := 12, site := {site})"), expected)
+    close(ask(f"FROM top_ramps(n := {n}, site := {site})"), expected)
 
 
 def test_oscillation_history(ask, truth) -> None:
@@ -131,14 +131,17 @@ def _samples(truth, row) -> list[dict]:
 
 def test_event_waveform(ask, truth) -> None:
     """Every sample of the overlapping blocks: of codes, of floats, of slow channels."""
-    every = [(row["event_id"], _samples(truth, row)) for row in _latest(truth)]
-    name, expected = next(
-        (name, rows) for name, rows in every if len({row["channel_id"] for row in rows}) == 3
-    )
-    assert any(row["power_w"] is None for row in expected)
-    close(ask(f"FROM event_waveform('{name}')"), expected)
-    slow = [row for row in expected if row["channel_id"] == "slow"]
-    close(ask(f"FROM event_waveform('{name}', channel := 'slow')"), slow)
+    seen = set()
+    for row in _latest(truth):
+        expected = _samples(truth, row)
+        seen |= {sample["channel_id"] for sample in expected}
+        if expected:
+            close(ask(f"FROM event_waveform('{row['event_id']}')"), expected)
+        for channel in {sample["channel_id"] for sample in expected} - {"r.p"}:
+            mine = [sample for sample in expected if sample["channel_id"] == channel]
+            close(ask(f"FROM event_waveform('{row['event_id']}', channel := '{channel}')"), mine)
+    assert seen == {"r.p", "s.p", "slow"}
+    assert ask("FROM event_waveform('nothing')") == []
 
 
 @pytest.mark.parametrize("site", ["NULL", "'c-3'"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 
 from tests.archive.dense import changes, close, means
 from tests.archive.fleet import BEGIN, END, LEVELS_Q, SITES, ns
@@ -121,7 +122,8 @@ def test_data_gaps(ask, truth) -> None:
     assert {row["node_id"] for row in racks} == {f"rack-{k}" for k in range(4)}
 
 
-def test_data_quality(ask, truth) -> None:
+@pytest.mark.parametrize("bucket_s", [1800, 100])
+def test_data_quality(ask, truth, bucket_s) -> None:
     """Measured node time of each hour and level, windows there and missing."""
     expected = []
     for s, site in enumerate(SITES):
@@ -131,8 +133,8 @@ def test_data_quality(ask, truth) -> None:
                 nodes = {"poi": None}
             rows = np.flatnonzero(truth.there[s][::length_s]) * length_s
             kept = np.repeat(truth.there[s][::length_s], length_s)
-            for begin in range(0, 7200, 1800):
-                start, end = max(begin, BEGIN), min(begin + 1800, END)
+            for begin in range(0, 7200, bucket_s):
+                start, end = max(begin, BEGIN), min(begin + bucket_s, END)
                 if start >= end:
                     continue
                 inside = (rows >= start) & (rows < end)
@@ -154,4 +156,4 @@ def test_data_quality(ask, truth) -> None:
                     worst = min(sorted(valid_s), key=lambda name: valid_s[name])
                     expected[-1]["worst_node"] = worst
     assert any(row["missing_windows"] for row in expected)
-    close(ask("FROM data_quality(bucket_s := 1800)"), expected)
+    close(ask(f"FROM data_quality(bucket_s := {bucket_s})"), expected)
