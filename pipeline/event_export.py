@@ -87,7 +87,7 @@ def _record(event: dict[str, Any], blocks: list[dict[str, Any]]) -> Record:
     for name, group in itertools.groupby(pairs, key=lambda pair: pair[0]["channel_id"]):
         channels.append(_analog(name, [(b, s - first) for b, s in group], n))
     times_ns = slot_times_ns(np.arange(first, last + 1), rate)
-    closed_ns = event["closed_ns"] or event["updated_ns"]
+    closed_ns = event["closed_ns"] or int(times_ns[-1]) + 1  # open: to the record's end
     return Record(
         station=event["site_id"],
         device=event["node_id"],

@@ -32,7 +32,7 @@ __all__ = ["Scope", "instant", "refuse_existing", "select", "write"]
 BATCH_ROWS = 65_536
 TIMES = {
     "windows": "t0_ns", "events": "onset_ns", "event_log": "onset_ns", "states": "t_ns",
-    "forecasts": "issued_ns", "waveforms": "t0_ns", "evidence": "t0_ns", "samples": "t_ns",
+    "forecasts": "issued_ns", "waveforms": "t0_ns",
     "topologies": "valid_from_ns", "rules": "valid_from_ns",
 }  # fmt: skip
 """What ``--from`` and ``--until`` cut a table by."""

@@ -50,6 +50,6 @@ def _row(column: catalog.Column, what: str, default: str) -> dict[str, Any]:
 
 
 def _columns(name: str) -> Iterator[catalog.Column]:
-    table = {"event_log": "events", "evidence": "waveforms"}.get(name, name)
+    table = {"event_log": "events"}.get(name, name)
     for field in TABLES.get(table, ()):
         yield catalog.Column(field.name, *(field.metadata[k].decode() for k in (b"unit", b"doc")))

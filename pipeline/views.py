@@ -2,10 +2,9 @@
 The archive's views, as SQL: the tables of `schemas.tables` over the visible commits.
 
 Each table is a view with every row (of events: ``event_log``); ``events`` is the latest state of
-each event, ``evidence`` the raw waveforms around it, ``samples`` waveforms sample by sample,
-``commits`` who committed what; over them stand the questions of `catalog`. Every instant ``*_ns``
-has a TIMESTAMP_NS twin ``*_utc``; ``writer`` and ``commit`` say where a row came from. Paths are
-absolute.
+each event, ``commits`` who committed what; over them stand the questions of `catalog`. Every
+instant ``*_ns`` has a TIMESTAMP_NS twin ``*_utc``; ``writer`` and ``commit`` say where a row came
+from. Paths are absolute.
 """
 
 from __future__ import annotations
@@ -31,18 +30,10 @@ TABLE_VIEWS = {
     "waveforms": "Raw samples around events, in blocks of a channel",
     "topologies": "The sites as they were computed with: nodes, channels, gateways",
     "rules": "The settings that made the events, and since when",
-    "evidence": "Waveforms that overlap an event",
-    "samples": "Waveforms sample by sample",
     "commits": "Who committed what",
 }
 """View to what it holds."""
 VIEWS = (*TABLE_VIEWS, *(q.name for q in catalog.questions().values() if q.is_view))
-NEEDS = {
-    "events": ("event_log",),
-    "evidence": ("events", "event_log", "waveforms", "rules"),
-    "samples": ("waveforms",),
-}
-"""View to the views it is made of."""
 LIVE = "hive_partitioning = true, hive_types = {'writer': VARCHAR, 'commit': BIGINT}"
 SEALED = "hive_partitioning = true, hive_types = {'writer': VARCHAR}"
 RECORD = {
@@ -68,7 +59,7 @@ def pinned(root: Path, sql: str) -> Iterator[str]:
     cut = ", ".join(f"{text(name)}: {n}" for name, n in files.newest_numbers(root).items())
     until = f"commit <= (MAP {{{cut}}})[writer]" if cut else "false"
     used = catalog.needed(sql, TABLE_VIEWS) or set(VIEWS)
-    used |= {needed for view in used for needed in NEEDS.get(view, ())}
+    used |= {"event_log"} if "events" in used else set()
     asked = used & catalog.questions().keys()
     if asked:
         yield from _only(used, _definitions(root, manifest, None))
@@ -110,8 +101,6 @@ def _definitions(root: Path, manifest: sealed.Manifest, live: str | None) -> Ite
         "(PARTITION BY event_id ORDER BY updated_ns DESC, produced_ns DESC, commit DESC) = 1"
     )
     yield from _comments("events", TABLES["events"])
-    yield EVIDENCE
-    yield SAMPLES
     if not live:
         return
     found = _paths(root, manifest, "commit.json", live)
@@ -123,25 +112,6 @@ def _definitions(root: Path, manifest: sealed.Manifest, live: str | None) -> Ite
     )
     sealed_rows = _runs(root, manifest, "commits", "commits", columns)
     yield f"CREATE OR REPLACE VIEW commits AS {' UNION ALL '.join([rows, *sealed_rows])}"
-
-
-EVIDENCE = """CREATE OR REPLACE VIEW evidence AS
-SELECT e.event_id, e.kind, e.onset_ns, e.closed_ns, w.* FROM events e
-JOIN waveforms w ON w.site_id = e.site_id
-LEFT JOIN (SELECT site_id, max(pre_s) AS pre_s, max(post_s) AS post_s FROM rules GROUP BY ALL) r
-ON r.site_id = e.site_id
-WHERE w.end_ns > e.onset_ns - (coalesce(r.pre_s, 0) * 1e9)::BIGINT
-AND w.t0_ns < coalesce(e.closed_ns + (coalesce(r.post_s, 0) * 1e9)::BIGINT, w.end_ns)"""
-"""An event's evidence: blocks of its site that overlap [onset - pre, closed + post]."""
-
-SAMPLES = """CREATE OR REPLACE VIEW samples AS
-SELECT site_id, channel_id, node_id, level, quantity, t_ns, make_timestamp_ns(t_ns) AS t_utc,
-coalesce(sample_w, (offset_w + scale_w * code)::FLOAT) AS power_w FROM (
-SELECT site_id, channel_id, node_id, level, quantity, scale_w, offset_w,
-unnest(samples_w) AS sample_w, unnest(codes) AS code,
-t0_ns + (2000000000 * unnest(range(n)) + rate_hz::BIGINT) // (2 * rate_hz::BIGINT) AS t_ns
-FROM waveforms)"""
-"""Every sample; power_w is null where nothing was measured."""
 
 
 def _parts(

@@ -21,16 +21,10 @@ samples_w = ["W", "where no grid holds the samples"]
 WITH found AS (  -- one row a start: few enough to prune the files that are read again below
     SELECT any_value(site_id) AS site_id, any_value(begin_ns) AS begin_ns,
            any_value(stop_ns) AS stop_ns, unnest(list(DISTINCT start_ns)) AS t0_ns
-    FROM (SELECT e.site_id, e.onset_ns - CAST(coalesce(r.pre_s, 0) * 1e9 AS BIGINT) AS begin_ns,
-                 coalesce(e.closed_ns, e.updated_ns)
-                     + CAST(coalesce(r.post_s, 0) * 1e9 AS BIGINT) AS stop_ns
-          FROM events AS e
-          LEFT JOIN (SELECT site_id, max(pre_s) AS pre_s, max(post_s) AS post_s
-                     FROM rules GROUP BY site_id) AS r USING (site_id)
-          WHERE event_id = event) AS s
+    FROM event_spans(event := event)
     JOIN (SELECT site_id, t0_ns AS start_ns, end_ns FROM waveforms WHERE quantity = 'power') AS b
         USING (site_id)
-    WHERE end_ns > begin_ns AND start_ns < stop_ns
+    WHERE end_ns > begin_ns AND start_ns < stop_ns AND event_id = event
 )
 SELECT site_id, channel_id, node_id, level, rate_hz, t0_ns, end_ns, n, scale_w, offset_w, codes,
        samples_w

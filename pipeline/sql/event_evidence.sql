@@ -20,30 +20,21 @@ until_ns = ["ns since 1970, UTC", "end of the last sample's slot"]
 gaps_s = ["s", "what is missing between the blocks"]
 */
 WITH spans AS (
-    SELECT e.event_id, e.kind, e.site_id, e.onset_utc, e.onset_ns, e.closed_ns,
-           e.onset_ns - CAST(coalesce(r.pre_s, 0) * 1e9 AS BIGINT) AS begin_ns,
-           coalesce(e.closed_ns, e.updated_ns) + CAST(coalesce(r.post_s, 0) * 1e9 AS BIGINT) AS end_ns
-    FROM events AS e
-    LEFT JOIN (SELECT site_id, max(pre_s) AS pre_s, max(post_s) AS post_s
-               FROM rules GROUP BY site_id) AS r USING (site_id)
-    WHERE (event IS NULL OR event_id = event) AND merged_into IS NULL
-      AND onset_ns >= ns_since(from_utc) AND onset_ns < ns_before(until_utc)
-      AND (site IS NULL OR e.site_id = site)
+    FROM event_spans(event := event, from_utc := from_utc, until_utc := until_utc, site := site)
 ), cells AS (  -- blocks are at most 10 s long: each begins in one of the event's minutes
-    SELECT *, unnest(range(begin_ns // 60000000000 - 1, end_ns // 60000000000 + 1)) AS k FROM spans
+    SELECT *, unnest(range(begin_ns // 60000000000 - 1, stop_ns // 60000000000 + 1)) AS k FROM spans
 ), blocks AS (
-    SELECT site_id, channel_id, node_id, level, rate_hz, n, t0_ns AS start_ns, end_ns AS stop_ns,
-           t0_ns // 60000000000 AS k
+    SELECT site_id, channel_id, node_id, level, rate_hz, n, t0_ns, end_ns, t0_ns // 60000000000 AS k
     FROM waveforms
     WHERE quantity = 'power' AND (site IS NULL OR site_id = site)
       AND t0_ns >= ns_since(CAST(from_utc AS TIMESTAMP_NS) - INTERVAL 1 DAY)
 )
 SELECT s.event_id, s.kind, s.site_id, s.onset_utc, s.onset_ns, s.closed_ns,
-       channel_id, node_id, level, rate_hz, count(start_ns) AS blocks,
-       coalesce(sum(n), 0) AS samples, min(start_ns) AS from_ns, max(stop_ns) AS until_ns,
-       (max(stop_ns) - min(start_ns) - sum(stop_ns - start_ns)) / 1e9 AS gaps_s
+       channel_id, node_id, level, rate_hz, count(t0_ns) AS blocks,
+       coalesce(sum(n), 0) AS samples, min(t0_ns) AS from_ns, max(end_ns) AS until_ns,
+       (max(end_ns) - min(t0_ns) - sum(end_ns - t0_ns)) / 1e9 AS gaps_s
 FROM spans AS s
 LEFT JOIN (SELECT event_id, blocks.* FROM cells JOIN blocks USING (site_id, k)
-           WHERE stop_ns > begin_ns AND start_ns < end_ns) AS b USING (event_id)
+           WHERE end_ns > begin_ns AND t0_ns < stop_ns) AS b USING (event_id)
 GROUP BY ALL
 ORDER BY onset_ns, event_id, channel_id

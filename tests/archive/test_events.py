@@ -73,16 +73,62 @@ def test_steep_windows(ask, truth) -> None:
     close(ask("FROM steep_windows(n := 40)"), expected)
 
 
-def _span_ns(row) -> tuple[int, int]:
-    end_ns = row["closed_ns"] or row["updated_ns"]
-    return row["onset_ns"] - int(PRE_S * 1e9), end_ns + int(POST_S * 1e9)
+def _span_ns(truth, row) -> tuple[int, int]:
+    newest_ns = max(block["end_ns"] for block in truth.blocks)
+    end_ns = row["closed_ns"] + int(POST_S * 1e9) if row["closed_ns"] else newest_ns
+    return row["onset_ns"] - int(PRE_S * 1e9), end_ns
+
+
+def test_event_spans(ask, truth) -> None:
+    """From pre_s before the onset to post_s after the close; open ones to the newest sample."""
+    rows = sorted(_latest(truth), key=lambda r: r["event_id"])
+    spans = [_span_ns(truth, row) for row in rows]
+    expected = [
+        {"event_id": row["event_id"], "begin_ns": begin_ns, "stop_ns": stop_ns}
+        for row, (begin_ns, stop_ns) in zip(rows, spans, strict=True)
+    ]
+    close(ask("FROM event_spans ORDER BY event_id"), expected)
+
+
+def test_evidence(ask, truth) -> None:
+    """Each event beside each block that overlaps it."""
+    expected = [
+        {
+            "event_id": row["event_id"],
+            "channel_id": b["channel_id"],
+            "t0_ns": b["t0_ns"],
+            "n": b["n"],
+        }
+        for row in _latest(truth)
+        for b in truth.blocks
+        if b["site_id"] == row["site_id"]
+        and b["end_ns"] > _span_ns(truth, row)[0]
+        and b["t0_ns"] < _span_ns(truth, row)[1]
+    ]
+    expected.sort(key=lambda r: (r["event_id"], r["channel_id"], r["t0_ns"]))
+    close(ask("FROM evidence ORDER BY event_id, channel_id, t0_ns"), expected)
+
+
+def test_samples(ask, truth) -> None:
+    """Every sample of the archive at its time; a span cuts them to the sample."""
+    expected = [
+        {"site_id": site, "channel_id": channel, "t_ns": t, "power_w": None if np.isnan(w) else w}
+        for (site, channel), (times_ns, power_w) in sorted(truth.raw_w.items())
+        for t, w in zip(times_ns.tolist(), power_w.tolist(), strict=True)
+    ]
+    close(ask("FROM samples ORDER BY site_id, channel_id, t_ns LIMIT 60000"), expected[:60000])
+    begin_ns, end_ns = ns(2000) + 150_000_000, ns(2100)
+    span = "from_utc := make_timestamp_ns({}), until_utc := make_timestamp_ns({})"
+    some = [s for s in expected if begin_ns <= s["t_ns"] < end_ns and s["site_id"] == "b-2"]
+    given = f"{span.format(begin_ns, end_ns)}, site := 'b-2'"
+    close(ask(f"FROM samples({given}) ORDER BY site_id, channel_id, t_ns"), some)
 
 
 def test_event_evidence(ask, truth) -> None:
     """Channels whose blocks overlap the event, from pre to post; an event without shows so."""
     expected = []
     for row in sorted(_latest(truth), key=lambda r: (r["onset_ns"], r["event_id"])):
-        begin_ns, end_ns = _span_ns(row)
+        begin_ns, end_ns = _span_ns(truth, row)
         base = {"event_id": row["event_id"], "kind": row["kind"], "closed_ns": row["closed_ns"]}
         found = []
         for channel in ("r.p", "s.p", "slow"):
@@ -114,7 +160,7 @@ def test_event_evidence(ask, truth) -> None:
 
 def _samples(truth, row) -> list[dict]:
     """Samples of all blocks that overlap an event."""
-    begin_ns, end_ns = _span_ns(row)
+    begin_ns, end_ns = _span_ns(truth, row)
     found = []
     for block in truth.blocks:
         inside = block["end_ns"] > begin_ns and block["t0_ns"] < end_ns
