@@ -150,7 +150,8 @@ def query(root: Path, sql: str, *, limits: Limits | None = None) -> tuple[list[s
         columns = [column[0] for column in result.description or ()]
         rows = result.fetchmany(limits.rows + 1)
     if len(rows) > limits.rows:
-        msg = f"the query gives more than {limits.rows} rows; add a LIMIT or aggregate"
+        more = "add a LIMIT or aggregate, or write them to a file with `archive export`"
+        msg = f"the query gives more than {limits.rows} rows; {more}"
         raise QueryError(msg)
     return columns, rows
 
