@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.device import choose
-from tests.bench import parts, paths, queries
+from tests.bench import archive, parts, paths, queries, writing
 from tests.bench.figures import Figure, machine, table
 
 OUT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
@@ -33,6 +33,7 @@ def main() -> int:
         help="size of the archive that is asked; 1: 10 M window rows and 100 M samples",
     )
     parser.add_argument("--out", type=Path, default=OUT, help="where the JSON goes")
+    parser.add_argument("--day-commits", type=int, default=2000, help="86400: the whole day")
     args = parser.parse_args()
     device = choose(args.device)
     facts = {**machine(), "device": device.line.removeprefix("device: ")}
@@ -44,6 +45,10 @@ def main() -> int:
         sections: list[Callable[[], Iterable[Figure]]] = [
             parts.parse_cost,
             partial(parts.commit_cost, folder),
+            partial(archive.sample_bytes, folder),
+            partial(writing.bulk, folder),
+            partial(writing.live, folder),
+            partial(writing.day_of_commits, folder, args.day_commits),
             partial(parts.engine_cost, device),
             *(partial(paths.in_process, folder, racks, device) for racks in RACKS),
             partial(paths.lane_alone, folder, BROKER_RACKS, device),
