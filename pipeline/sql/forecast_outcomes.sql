@@ -29,9 +29,14 @@ WITH asked AS (
     FROM poi_seconds(from_utc := CAST(from_utc AS TIMESTAMP_NS) - INTERVAL 8 DAY,
                      until_utc := until_utc, site := site)
 ), came AS (
-    SELECT site_id, start_ns, duration_ns, sum(mean_w * valid_share) / sum(valid_share) AS outcome_w
+    SELECT site_id, t0_ns AS start_ns, 1000000000 AS duration_ns, mean_w AS outcome_w
+    FROM seconds
+    WHERE valid_share >= least_valid
+    UNION ALL
+    SELECT site_id, start_ns, duration_ns, sum(mean_w * valid_share) / sum(valid_share)
     FROM (SELECT *, unnest(range(start_ns, start_ns + duration_ns, 1000000000)) AS t0_ns
-          FROM (SELECT DISTINCT site_id, start_ns, duration_ns FROM asked))
+          FROM (SELECT DISTINCT site_id, start_ns, duration_ns FROM asked
+                WHERE duration_ns <> 1000000000))
     JOIN seconds USING (site_id, t0_ns)
     GROUP BY ALL
     HAVING sum(valid_share) * 1e9 >= least_valid * duration_ns

@@ -52,6 +52,7 @@ def asked() -> Iterator[tuple[str, str]]:
 
 def query_cost(root: Path) -> Iterator[Figure]:
     """Least and median of five and mean CPU, in a session that stays open; and the SQL door."""
+    archive.create(root)  # its catalog is this program's
     con = duckdb.connect(str(root / "archive.duckdb"), read_only=True)
     with contextlib.closing(con):
         con.execute("SET threads = 2")
