@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.commit_files import Idle
+from pipeline.commit_files import Idle, Told
 from pipeline.decode import Cause
 from pipeline.layout import SiteLayout
+from schemas.events import GridSignal, WorkloadHint
 
 __all__ = [
     "HELD",
@@ -18,6 +19,7 @@ __all__ = [
     "GatewayState",
     "Held",
     "Piece",
+    "Said",
     "Verdict",
     "drop_held",
     "start",
@@ -42,6 +44,14 @@ class Verdict(NamedTuple):
     until_ns: int
     cause: Cause | None = None
     repeat: bool = False
+
+
+class Said(NamedTuple):
+    """Something the scheduler or the grid said, one of the two; it acts from ``from_ns`` on."""
+
+    from_ns: int
+    hint: WorkloadHint | None = None
+    signal: GridSignal | None = None
 
 
 class Held(NamedTuple):
@@ -86,6 +96,10 @@ class AlignState:
     gap_cells: int = 0
     resets: int = 0
     repeats: int = 0
+    said: list[Said] = dataclasses.field(default_factory=list)
+    """What was said and acts in no block yet."""
+    told: list[Told] = dataclasses.field(default_factory=list)
+    """From which frame what was said acted: what a recomputation obeys."""
 
 
 class Block(NamedTuple):
@@ -102,6 +116,7 @@ class Block(NamedTuple):
     valid: dict[str, Any]
     resets: dict[str, Any]
     restart: bool
+    said: tuple[Said, ...] = ()
 
 
 def start(layout: SiteLayout) -> AlignState:

@@ -16,7 +16,7 @@ from pipeline.engine_state import ArrayDevice, EngineState, Outcome, moved
 from pipeline.ingest import Ingest
 from pipeline.layout import SiteLayout
 from pipeline.oscillation_events import OscillationEvents
-from pipeline.outlook import Outlook
+from pipeline.outlook import Outlook, Poi
 from pipeline.ramp_events import RampEvents
 from pipeline.second_stage import Second, Windows, site_state
 from pipeline.spectra import Spectra
@@ -79,6 +79,9 @@ class Engine:
             pending=list(state.pending),
             end_ns=int(self.layout.tick_ends_ns(block.t0_ns, block.ticks)[-1]),
         )
+        if block.said:
+            said = [*new.outlook.said, *block.said]
+            new.outlook = dataclasses.replace(new.outlook, said=said)
         view = self._ingest.step(new, block)
         events += self._ramps.step(new.ramp_track, view, self._tones.open_now(new.tone_track))
         outcome = Outcome(events, [], [], [])
@@ -106,7 +109,7 @@ class Engine:
         return moved(state, self.device.upload)
 
     def _second(self, state: EngineState, outcome: Outcome) -> Outcome:
-        for name in ("tone_track", "windows", "outlook"):
+        for name in ("tone_track", "windows"):
             setattr(state, name, copy.deepcopy(getattr(state, name)))
         parts = {k: np.concatenate([p[k] for p in state.pending], axis=1) for k in state.pending[0]}
         state.pending = []
@@ -124,7 +127,6 @@ class Engine:
                 )
         windows = self._windows.step(state.windows, second)
         top = self.layout.top
-        share = float(second.share[top])
         factor = self._coincidence(state, second)
         extra = {
             "reference_w": state.reference_w,
@@ -134,9 +136,8 @@ class Engine:
             "warming": state.warming,
         }
         row = site_state(self.layout, state.windows, second, bands, extra)
-        forecasts = self._outlook.step(
-            state.outlook, float(second.mean_w[top]), share, state.end_ns
-        )
+        poi = Poi(parts["node_w"][top], parts["share"][top], state.reference_w, state.end_ns)
+        state.outlook, forecasts = self._outlook.step(state.outlook, poi)
         newest = {(event.event_id, event.updated_ns): event for event in events}
         return Outcome(list(newest.values()), windows, [row], forecasts)
 

@@ -1,5 +1,5 @@
 """
-The archive's tables: windows, events, states, forecasts.
+The archive's tables: windows, events, states, forecasts, and what came of these.
 
 Each column carries its ``unit`` and ``doc`` as metadata. Instants (unit `UTC_NS`) are BIGINT
 nanoseconds since 1970, UTC, and get a ``*_utc`` twin in the views. Every table has ``site_id``
@@ -12,7 +12,17 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["EVENTS", "FORECASTS", "KEYS", "STATES", "TABLES", "UTC_NS", "VERSION", "WINDOWS"]
+__all__ = [
+    "EVENTS",
+    "FORECASTS",
+    "KEYS",
+    "OUTCOMES",
+    "STATES",
+    "TABLES",
+    "UTC_NS",
+    "VERSION",
+    "WINDOWS",
+]
 
 VERSION = 1
 UTC_NS = "ns since 1970, UTC"
@@ -132,11 +142,29 @@ FORECASTS = pa.schema(
     ]
 )
 
+OUTCOMES = pa.schema(
+    [
+        SITE,
+        NODE,
+        _instant("issued_ns", "when the forecast was made"),
+        _column("horizon_class", TEXT, "", "which horizon", known=True),
+        _instant("start_ns", "start of the interval; with these columns the forecast's key"),
+        _column("outcome_w", REAL, "W", "mean power that came", known=True),
+        _column("crps_w", REAL, "W", "loss of what was forecast, 2 x mean pinball", known=True),
+        _column("persistence_w", REAL, "W", "the same of probabilistic persistence", known=True),
+        _column("climatology_w", REAL, "W", "the same of climatology", known=True),
+        _column("seasonal_w", REAL, "W", "the same of the last periods' phase", known=True),
+        _column("covered", pa.bool_(), "", "it lay between q05 and q95", known=True),
+        PRODUCED,
+    ]
+)
+
 TABLES: dict[str, Any] = {
     "windows": WINDOWS,
     "events": EVENTS,
     "states": STATES,
     "forecasts": FORECASTS,
+    "outcomes": OUTCOMES,
 }
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -144,5 +172,6 @@ KEYS: dict[str, tuple[str, ...]] = {
     "events": ("event_id", "updated_ns"),
     "states": ("site_id", "t_ns"),
     "forecasts": ("site_id", "node_id", "issued_ns", "method", "horizon_class", "start_ns"),
+    "outcomes": ("site_id", "node_id", "issued_ns", "horizon_class", "start_ns"),
 }
 """What identifies a row; no archive holds two rows of one key."""
