@@ -12,7 +12,7 @@ from replay.workload import Change, Training
 from schemas.events import WorkloadHint
 from schemas.units import NS_PER_S
 
-__all__ = ["FAMILIES", "TICK_HZ", "Family", "Series", "Step", "make"]
+__all__ = ["FAMILIES", "T0_NS", "TICK_HZ", "Announced", "Family", "Series", "make"]
 
 TICK_HZ, OVER = 10, 3
 T0_NS = 1_772_496_000 * NS_PER_S
@@ -36,20 +36,22 @@ class Family(NamedTuple):
     serving_w: float = 1.2e6
 
 
-class Step(NamedTuple):
-    """One true change of the site's level: onset, s, and power moved, W."""
+class Announced(NamedTuple):
+    """A true event and when it was told of: ``end_s`` is none for a change that lasts."""
 
+    told_s: float
     onset_s: float
+    end_s: float | None
     depth_w: float
 
 
 class Series(NamedTuple):
-    """A POI's tick means ``power_w`` (time,), what was hinted, and what truly stepped."""
+    """A POI's tick means ``power_w`` (time,), what was hinted, and what was true of it."""
 
     family: Family
     power_w: Any
     hints: tuple[WorkloadHint, ...]
-    steps: tuple[Step, ...]
+    announced: tuple[Announced, ...]
 
 
 FAMILIES = (
@@ -86,11 +88,10 @@ def make(family: Family, hours: float, seed: int, library: Library | None = None
         active_w = scale * GROUPS * (training.mean_w - job.idle_w)
         changes += [(c, active_w, job) for c in training.changes() if c.onset_s < seconds]
     power_w += 2e3 * rng.standard_normal(len(power_w))
-    steps = tuple(
-        sorted(Step(c.onset_s, (c.after - c.before) * active_w) for c, active_w, _ in changes)
-    )
-    hints = tuple(_hints(changes, rng)) if family.hinted else ()
-    return Series(family, power_w, hints, steps)
+    if not family.hinted:
+        return Series(family, power_w, (), ())
+    hints, announced = _hints(changes, rng)
+    return Series(family, power_w, tuple(hints), tuple(announced))
 
 
 def _serving(library: Library, servers: int, seconds: int, rng: np.random.Generator) -> Any:
@@ -146,9 +147,9 @@ def _training(training: Training, seconds: int) -> Any:
 
 def _hints(
     changes: list[tuple[Change, float, Job]], rng: np.random.Generator
-) -> list[WorkloadHint]:
+) -> tuple[list[WorkloadHint], list[Announced]]:
     """What a scheduler would have said: ahead, a little wrong, and now and then of nothing."""
-    said = []
+    said, announced = [], []
     for change, active_w, job in changes:
         depth_w = (change.after - change.before) * active_w
         if 0 < change.before < 1:  # the end of a dip was said with its beginning
@@ -156,11 +157,15 @@ def _hints(
         dip = 0 < change.after < 1
         kind = "checkpoint" if dip else ("job_start" if depth_w > 0 else "job_stop")
         length_s = job.checkpoint_s if dip else None
-        said.append(_hint(kind, change.onset_s, depth_w, length_s, rng))
+        hint = _hint(kind, change.onset_s, depth_w, length_s, rng)
+        said.append(hint)
+        end_s = None if length_s is None else change.onset_s + length_s
+        told_s = (hint.t_ns - T0_NS) / NS_PER_S
+        announced.append(Announced(told_s, change.onset_s, end_s, depth_w))
         if rng.uniform() < WRONG_SHARE:  # a start that slipped, a checkpoint that was left out
             other_s = change.onset_s - float(rng.uniform(80, 240))
             said.append(_hint(kind, other_s, depth_w, length_s, rng))
-    return sorted(said, key=lambda hint: hint.t_ns)
+    return sorted(said, key=lambda hint: hint.t_ns), announced
 
 
 def _hint(
