@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from array_api_compat import device
 
 from . import _arrays, _check
@@ -25,7 +26,7 @@ __all__ = [
 
 NORMAL = (-1.6448536, -1.2815516, -0.6744898, 0.0, 0.6744898, 1.2815516, 1.6448536)
 """Quantiles of the normal distribution at `LEVELS`."""
-BLOCK = 4
+BLOCK = 8
 """Neighbouring instants of which only the most similar one counts."""
 
 
@@ -46,6 +47,8 @@ def running(history_w: Any) -> Any:
 
 def _at(total: Any, place: Any) -> Any:
     xp = _arrays.namespace(total)
+    if xp is np:
+        return total[place]
     flat = xp.take(total, xp.reshape(place, (-1,)))
     return xp.reshape(flat, place.shape)
 
@@ -165,15 +168,15 @@ def unlikeness(history_w: Any, *, length: int) -> tuple[Any, Any]:
 
 def nearest(distance: Any, *, count: int) -> Any:
     """
-    Places of the least distances, at most one of four neighbours; (count,), least first.
+    Places of the least distances, at most one of eight neighbours; (count,), least first.
 
-    ``distance`` (place,); of equals the first.
+    ``distance`` (place,).
     """
     xp = _arrays.namespace(distance)
     skipped = distance.shape[0] % BLOCK
     blocks = xp.reshape(distance[skipped:], (-1, BLOCK))
     inner = xp.argmin(blocks, axis=-1)
-    best = xp.argsort(xp.min(blocks, axis=-1), stable=True)[:count]
+    best = xp.argsort(xp.min(blocks, axis=-1), stable=False)[:count]
     return skipped + best * BLOCK + xp.take(inner, best)
 
 

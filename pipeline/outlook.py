@@ -122,8 +122,9 @@ class Outlook:
             state.books[name] = outlook_book.opened(book, state.end_ns, raw_w, sent_w, regime)
             state.seq += 1
             valid_ns = state.end_ns + 2 * self.of.step_ns.get(name, self._every_s * NS_PER_S)
-            horizons_s = tuple(self.of.horizons_s(name).tolist())
-            issue = Issue(name, sent_w, method, *times_ns, regime, valid_ns, horizons_s)
+            told = np.flatnonzero(self.of.archived[name]).tolist()
+            horizons_s = self.of.horizons_s(name).tolist()
+            issue = Issue(name, sent_w, method, *times_ns, regime, valid_ns, horizons_s, told)
             yield self._writer.forecast(state, issue, facts)
 
     def _slow_raw(self, state: OutlookState, name: str) -> tuple[Any, int]:
@@ -181,6 +182,10 @@ class Outlook:
         self._swing(state, found)
         if state.end_ns // NS_PER_S // 60 != (state.end_ns // NS_PER_S - self._every_s) // 60:
             state.envelope = ramp_bounds(state.seconds_w, state.seconds_known)
+            if len(state.swings_w):
+                ordered_w = np.sort(state.swings_w)
+                half, most = len(ordered_w) // 2, int(0.95 * (len(ordered_w) - 1))
+                state.swing_w = (float(ordered_w[half]), float(ordered_w[most]))
         span_s = some_s(found, self._per_s)
         planned.watched(state, span_s)
         newest_w = state.seconds_w[-60 - span_s :]

@@ -30,6 +30,8 @@ class Horizons:
         ``dispatch`` and ``cop``: their methods.
     step_ns : dict of str to int
         Length of one interval of the slow ones.
+    archived : dict of str to array
+        Which horizons of a class the archive keeps and the message tells the record of, bool.
     """
 
     def __init__(self, ticks_per_s: int) -> None:
@@ -38,6 +40,8 @@ class Horizons:
         self.quick = {name: self.chain.of(name) for name in self.chain.slices}
         self.slow = {"dispatch": DISPATCH, "cop": HOURLY}
         self.step_ns = {"dispatch": FIVE_NS, "cop": HOUR_NS}
+        names = (*self.quick, *self.slow)
+        self.archived = {name: kept_horizons(name, self.horizons_s(name)) for name in names}
 
     def followed(self) -> dict[str, int]:
         """How many horizons of each class have their outcomes waited for."""
@@ -49,10 +53,6 @@ class Horizons:
         if name in self.quick:
             return self.quick[name].until / self.ticks_per_s
         return np.arange(1, self.slow[name].horizons + 1) * (self.step_ns[name] / NS_PER_S)
-
-    def archived(self, name: str) -> Any:
-        """Which horizons of a class the archive keeps, (horizon,) bool."""
-        return kept_horizons(name, self.horizons_s(name))
 
     def times(self, name: str, issued_ns: int) -> tuple[Any, Any]:
         """Starts and ends of a class's intervals, ns."""

@@ -54,7 +54,9 @@ class Issue(NamedTuple):
     end_ns: Any
     regime: int
     valid_ns: int
-    horizon_s: tuple[float, ...]
+    horizon_s: Any
+    told: list[int]
+    """Horizons whose record the message tells."""
 
 
 class Facts(NamedTuple):
@@ -116,8 +118,8 @@ class Writer:
             valid_until_ns=issue.valid_ns,
             horizon_class=issue.name,
             intervals=tuple(_intervals(issue)),
-            calibration=tuple(_calibrations(issue.horizon_s, kept)),
-            skill=tuple(_skills(issue.horizon_s, kept)),
+            calibration=tuple(_calibrations(issue, kept)),
+            skill=tuple(_skills(issue, kept)),
             aggregation=self._privacy.aggregation(issue.name, step_w),
             provenance=msgspec.structs.replace(self._provenance, inputs_hash=facts.digest),
             fallback=Fallback("recourse", level_w, _steepest(state)),
@@ -145,12 +147,11 @@ class Writer:
         if not self._privacy.open:
             return None
         seen = {}
-        if low_hz <= facts.freq_hz <= high_hz and len(state.swings_w):
-            q50_w, q95_w = np.quantile(state.swings_w, [0.5, 0.95])
+        if low_hz <= facts.freq_hz <= high_hz and state.swing_w[1]:
             seen = {
                 "freq_hz": max(round(facts.freq_hz / FREQ_STEP_HZ), 1) * FREQ_STEP_HZ,
-                "amplitude_q50_w": float(q50_w),
-                "amplitude_q95_w": float(q95_w),
+                "amplitude_q50_w": state.swing_w[0],
+                "amplitude_q95_w": state.swing_w[1],
                 "coherence": round(facts.coherence, 2),
             }
         return Oscillation(observable_low_hz=low_hz, observable_high_hz=high_hz, **seen)
@@ -168,34 +169,39 @@ def _intervals(issue: Issue) -> list[Interval]:
     ]  # fmt: skip
 
 
-def _calibrations(horizons_s: tuple[float, ...], kept: Record) -> list[Calibration]:
+def _calibrations(issue: Issue, kept: Record) -> list[Calibration]:
+    """Of the horizons that are archived, as far as they are followed."""
+    rows = [k for k in issue.told if k < len(kept.n)]
     columns = (
-        kept.n.tolist(),
-        np.round(kept.coverage, 4).tolist(),
-        np.round(kept.hour_coverage, 4).tolist(),
+        kept.n[rows].tolist(),
+        kept.coverage[rows].tolist(),
+        kept.hour_coverage[rows].tolist(),
     )
     return [
-        Calibration(h, NOMINAL, n, _known(coverage), _known(hour))
-        for h, n, coverage, hour in zip(horizons_s, *columns, strict=False)
+        Calibration(issue.horizon_s[k], NOMINAL, n, _known(coverage), _known(hour))
+        for k, n, coverage, hour in zip(rows, *columns, strict=True)
     ]
 
 
 def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return None if math.isnan(value) else round(value, 4)
 
 
-def _skills(horizons_s: tuple[float, ...], kept: Record) -> list[Skill]:
-    rows: Any = np.round(kept.loss_w[[-1, 0, 1, 2]].T, 1).tolist()
-    least_w = kept.loss_w[:REFERENCES].min(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        skill = np.round(np.where(least_w > 0, 1 - kept.loss_w[-1] / least_w, np.nan), 4).tolist()
-    best: Any = [METHODS[k] for k in kept.best.tolist()]
-    return [
-        Skill(h, n, row[0], row[1], row[2], row[3], name, _known(one)) if n else Skill(h, 0)
-        for h, n, row, name, one in zip(
-            horizons_s, kept.n.tolist(), rows, best, skill, strict=False
-        )
-    ]
+def _skills(issue: Issue, kept: Record) -> list[Skill]:
+    found = []
+    for k in issue.told:
+        if k >= len(kept.n):
+            continue
+        n, horizon_s = int(kept.n[k]), issue.horizon_s[k]
+        if not n:
+            found.append(Skill(horizon_s, 0))
+            continue
+        row: Any = [round(float(w), 1) for w in kept.loss_w[[-1, 0, 1, 2], k]]
+        name: Any = METHODS[:REFERENCES][int(kept.best[k])]
+        least_w = min(row[1:])
+        skill = round(1 - row[0] / least_w, 4) if least_w else None
+        found.append(Skill(horizon_s, n, row[0], row[1], row[2], row[3], name, skill))
+    return found
 
 
 def _steepest(state: OutlookState) -> float | None:

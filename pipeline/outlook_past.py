@@ -17,6 +17,8 @@ from schemas.units import NS_PER_S
 
 __all__ = ["Settling"]
 
+NEWEST_S = 180
+"""Of the tick means, what outcomes of the quick classes may lie in."""
 ENOUGH = 0.9
 """Share of five minutes or of an hour that must be measured to count."""
 
@@ -67,21 +69,23 @@ class Settling:
         state.part_w, state.part_n = sums, counts
 
     def _settle_quick(self, state: OutlookState, told: list[Any]) -> None:
-        total = futures.running(state.ticks_w - state.ticks_w[-1])
-        gaps = np.concatenate([[0], np.cumsum(~state.ticks_known)])
+        newest = slice(-NEWEST_S * self._per_s, None)
+        ticks_w, base_w = state.ticks_w[newest], state.ticks_w[-1]
+        total = futures.running(ticks_w - base_w)
+        gaps = np.concatenate([[0], np.cumsum(~state.ticks_known[newest])])
         for name, targets in self._of.quick.items():
             book, until = state.books[name], targets.until
             longest_ns = int(until[-1]) * NS_PER_S // self._per_s
             count = outlook_book.settled(book, state.end_ns, longest_ns)
             for k in range(count):
                 back = (state.end_ns - book.issued_ns[k]) * self._per_s // NS_PER_S
-                origin = len(state.ticks_w) - back
+                origin = len(ticks_w) - back
                 if origin < 0:
                     continue
                 mean_w = futures.means_ahead(total, np.array([origin]), targets)[:, 0]
                 place = origin + until
                 known = gaps[place] == gaps[place - targets.width]
-                outcomes = Outcomes(np.arange(len(until)), mean_w + state.ticks_w[-1], known)
+                outcomes = Outcomes(np.arange(len(until)), mean_w + base_w, known)
                 book = self._learn(state, (name, book, k), outcomes, told)
             state.books[name] = outlook_book.closed(book, count) if count else book
 
@@ -109,7 +113,7 @@ class Settling:
         at = outcomes.at[outcomes.known]
         start_ns = self._of.times(name, book.issued_ns[k])[0]
         site_id, node_id = self._site
-        for n in np.flatnonzero(self._of.archived(name)[at]) if len(at) else ():
+        for n in np.flatnonzero(self._of.archived[name][at]):
             y_w, sent_w = float(outcomes.mean_w[outcomes.known][n]), book.sent[k][at[n]]
             told.append(
                 ForecastOutcome(

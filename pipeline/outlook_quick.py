@@ -30,7 +30,7 @@ PERIOD_S = 102
 HARMONIC_S = 60
 CYCLES = 10
 ANALOGS, LEVEL_ANALOGS = 40, 60
-ORIGINS, STRIDE_S = 160, 4.3
+ORIGINS, STRIDE_S = 128, 5.3
 """Past instants that errors are taken from; their spacing fits no common period."""
 SEEN_S = (0.0, 1.0, 10.0, 60.0)
 """Features of the regression: newest tick, and means over these spans."""
@@ -199,7 +199,7 @@ class Quick:
         then_w = futures.means_before(total, origins, spans)
         now_w = futures.means_before(total, np.array([end]), spans)
         distance = ((then_w - now_w) ** 2 * np.array(LEVEL_WEIGHT)[:, None]).sum(axis=0)
-        best = np.argsort(distance, kind="stable")[:LEVEL_ANALOGS]
+        best = np.argsort(distance)[:LEVEL_ANALOGS]
         ahead_w = futures.means_ahead(total, origins[best], self._seconds)
         levels = futures.quantiles(ahead_w - then_w[0, best] + now_w[0, 0])
         given["levels"] = np.concatenate([given["levels"][self.slices["fast"]], levels])

@@ -99,6 +99,7 @@ class OutlookState:
     changed_ns: int
     ranges_w: Any
     swings_w: Any
+    swing_w: tuple[float, float]
     envelope: tuple[RampBound, ...]
     books: dict[str, Book]
     planned: list[Planned]
@@ -121,6 +122,7 @@ def start(horizons: dict[str, int]) -> OutlookState:
         changed_ns=-1,
         ranges_w=none_w,
         swings_w=none_w,
+        swing_w=(0.0, 0.0),
         envelope=(),
         books={name: book(count) for name, count in horizons.items()},
         planned=[],

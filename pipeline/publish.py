@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import msgspec
@@ -108,12 +109,12 @@ def _state_row(state: SiteState) -> dict[str, Any]:
 
 def _forecast_rows(forecast: Forecast) -> Iterable[dict[str, Any]]:
     """The intervals the archive keeps; horizons without a record have no coverage."""
-    intervals, record = forecast.intervals, forecast.calibration
+    intervals = forecast.intervals
     ends_s = [(i.start_ns + i.duration_ns - forecast.issued_ns) / 1e9 for i in intervals]
-    for at in np.flatnonzero(kept_horizons(forecast.horizon_class, np.array(ends_s))):
+    kept = np.flatnonzero(kept_horizons(forecast.horizon_class, np.array(ends_s)))
+    for at, calibration in zip_longest(kept.tolist(), forecast.calibration):
         row = msgspec.structs.asdict(intervals[at])
         del row["agg"]
-        calibration = record[at] if at < len(record) else None
         yield {
             **row,
             "site_id": forecast.site_id,
