@@ -41,6 +41,8 @@ One line each (the maths and the measured figures: ``docs/operators.md``):
 `futures.regressed`                 linear regression of what followed on what was seen
 `futures.mixed`                     a forecast that moves by one of several amounts
 `harmonics.carried_on`              level and harmonics of one period, carried on
+`joint.ranks`                       where outcomes lay in their forecasts
+`joint.summed`                      quantiles of a sum of forecasts that err together
 `calibration.losses`                quantile score of several forecasts at once
 `calibration.weights`               how much each forecast counts, by its record
 `calibration.blended`               several forecasts as one
@@ -55,6 +57,7 @@ from . import (
     forecast,
     futures,
     harmonics,
+    joint,
     magnitude,
     noise,
     oscillations,
@@ -73,6 +76,7 @@ __all__ = [
     "forecast",
     "futures",
     "harmonics",
+    "joint",
     "magnitude",
     "noise",
     "oscillations",

@@ -14,9 +14,9 @@ from schemas.forecasts import Aggregation, Forecast
 __all__ = ["Privacy", "bucket", "kept_horizons", "rounded", "rounding_w", "withheld"]
 
 BUCKETS = (50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
-ROUNDING = 0.001
+ROUNDING = 0.005
 """Powers are rounded to this share of the site's reference, to a step of 1, 2 or 5."""
-ROUNDING_MOST_W = 1e5
+ROUNDING_MOST_W = 5e5
 ARCHIVED_S = {"fast": (0.5, 1.0, 2.0, 5.0, 10.0), "scada": (15.0, 30.0, 60.0, 120.0)}
 """Horizons of the two quick classes that the archive keeps; the topic carries all."""
 WITHHELD = "message"
@@ -29,7 +29,7 @@ def bucket(count: int) -> int:
 
 
 def rounding_w(reference_w: float) -> float:
-    """The step powers are rounded to: 1, 2 or 5 times a power of ten, 0.1 MW at most; W."""
+    """The step powers are rounded to: 1, 2 or 5 times a power of ten, 0.5 MW at most; W."""
     want_w = min(max(ROUNDING * reference_w, 1.0), ROUNDING_MOST_W)
     decade = 10.0 ** math.floor(math.log10(want_w) + 1e-9)
     return float(max(d for d in (1.0, 2.0, 5.0) if d * decade <= want_w * (1 + 1e-9)) * decade)
@@ -45,19 +45,23 @@ def rounded(quantiles_w: Any, step_w: float | None) -> Any:
 
 
 class Privacy:
-    """One site's rule: how many racks it has, and how much of them its largest job takes."""
+    """
+    One site's rule: how many racks it has, and how much of them its largest job takes.
+
+    ``open`` is True where nothing of a job can show: none is known, or the site consents.
+    """
 
     def __init__(self, layout: SiteLayout, detect: DetectSettings) -> None:
         self._detect, self._leaves = detect, layout.leaves
         self._racks = sum(node.level == "rack" for node in layout.topology.nodes)
         self.largest_share = _largest_job_share(layout)
-        self.open = detect.forecast_consent or self.largest_share <= detect.forecast_job_share
+        self.open = detect.forecast_consent or not self.largest_share
 
     def step_w(self, name: str, reference_w: float) -> float | None:
         """What powers are rounded to; nothing where the site consents."""
         if self._detect.forecast_consent:
             return None
-        return rounding_w(reference_w) * (5 if name == "cop" else 1)
+        return rounding_w(reference_w) * (2 if name == "cop" else 1)
 
     def aggregation(self, name: str, step_w: float | None) -> Aggregation:
         """The message's block on what it is made of and what was left out."""
@@ -71,9 +75,12 @@ class Privacy:
         )
 
     def _redacted(self, name: str) -> tuple[str, ...]:
-        """What stays in the house: of a small site everything, of a job's the two quick classes."""
-        small = self._racks < self._detect.forecast_min_racks and not self._detect.forecast_consent
-        if small or (name in ARCHIVED_S and not self.open):
+        """What stays in the house; any known job's iterations show in the two quick classes."""
+        if self._detect.forecast_consent:
+            return ()
+        few = self._racks < self._detect.forecast_min_racks
+        large = self.largest_share > self._detect.forecast_job_share
+        if few or large or (name in ARCHIVED_S and not self.open):
             return (WITHHELD,)
         return () if self.open else ("oscillation", "planned_events", "ramp_bounds")
 
