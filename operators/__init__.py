@@ -51,19 +51,43 @@ One line each (the maths and the measured figures: ``docs/operators.md``):
 `forecast.persistence`              last value + quantiles of horizon-step differences
 `forecast.climatology`              quantiles of the trailing window
 `forecast.pinball`                  quantile score of a forecast
+`periods.period`                    host: period of a series and how regular it is
+`futures.running`                   sums from which a mean ahead or before is two look-ups
+`futures.means_ahead`               means over targets, seen from past instants
+`futures.means_before`              means of the samples before past instants
+`futures.quantiles`                 the seven quantiles of what followed
+`futures.persisted`                 last value + quantiles of what changed until a target
+`futures.seasonal`                  quantiles at the same phase of the last periods
+`futures.unlikeness`                how little each stretch of the past looks like the newest
+`futures.nearest`                   the most similar of them, neighbours counted once
+`futures.regressed`                 linear regression of what followed on what was seen
+`futures.mixed`                     a forecast that moves by one of several amounts
+`harmonics.carried_on`              level and harmonics of one period, carried on
+`joint.ranks`                       where outcomes lay in their forecasts
+`joint.summed`                      quantiles of a sum of forecasts that err together
+`calibration.losses`                quantile score of several forecasts at once
+`calibration.weights`               how much each forecast counts, by its record
+`calibration.blended`               several forecasts as one
+`calibration.corrected`             quantiles moved by offsets, in order
+`calibration.tracked`               offsets after an outcome: quantiles hold what they promise
 ==================================  ==========================================================
 """
 
 from . import (
     budget,
+    calibration,
     damping,
     decimation,
     diversity,
     extremes,
     forecast,
+    futures,
+    harmonics,
+    joint,
     magnitude,
     noise,
     oscillations,
+    periods,
     ramps,
     seconds,
     segments,
@@ -77,14 +101,19 @@ from . import (
 
 __all__ = [
     "budget",
+    "calibration",
     "damping",
     "decimation",
     "diversity",
     "extremes",
     "forecast",
+    "futures",
+    "harmonics",
+    "joint",
     "magnitude",
     "noise",
     "oscillations",
+    "periods",
     "ramps",
     "seconds",
     "segments",

@@ -62,6 +62,7 @@ def prepare(folder: Path, broker: Broker, trace: Trace, *, partitions: int = 1) 
         "LOCKSTEP__ARCHIVE__PATH": str(folder / "archive"),
         "LOCKSTEP__SITES__PATH": str(sites),
         "LOCKSTEP__RUN__HEARTBEAT_S": "5",
+        "LOCKSTEP__DETECT__FORECAST_CONSENT": "true",
     }
     if broker.kind == "mock":
         ours |= {"LOCKSTEP__KAFKA__API_VERSION": "2.3"}
@@ -208,7 +209,7 @@ def _forecast_line(forecast: dict[str, Any] | None, trace: Trace) -> str:
     held = forecast["calibration"][-1]
     quantiles = "  ".join(f"{q} {report.power_text(last[f'{q}_w'])}" for q in ("q05", "q50", "q95"))
     return (
-        f"forecast  t={when}  +{held['horizon_s']} s  {quantiles}  "
+        f"forecast  t={when}  +{held['horizon_s']:g} s  {quantiles}  "
         f"90 % interval held {held.get('coverage', 0):.0%} of {held['n']}"
     )
 

@@ -1,5 +1,6 @@
 """
-The archive's tables: windows, events, states, forecasts, waveforms; topologies and rules beside.
+The archive's tables: windows, events, states, forecasts and what came of these, waveforms;
+topologies and rules beside.
 
 Each column carries its ``unit`` and ``doc`` as metadata. Instants (unit `UTC_NS`) are BIGINT
 nanoseconds since 1970, UTC, and get a ``*_utc`` twin in the views. Every table has ``site_id``
@@ -21,6 +22,7 @@ __all__ = [
     "FORECASTS",
     "FORMAT",
     "KEYS",
+    "OUTCOMES",
     "RULES",
     "STATES",
     "TABLES",
@@ -270,6 +272,23 @@ RULES = pa.schema(
     ]
 )
 
+OUTCOMES = pa.schema(
+    [
+        SITE,
+        NODE,
+        _instant("issued_ns", "when the forecast was made"),
+        _column("horizon_class", TEXT, "", "which horizon", known=True),
+        _instant("start_ns", "start of the interval; with these columns the forecast's key"),
+        _column("outcome_w", REAL, "W", "mean power that came", known=True),
+        _column("crps_w", REAL, "W", "loss of what was forecast, 2 x mean pinball", known=True),
+        _column("persistence_w", REAL, "W", "the same of probabilistic persistence", known=True),
+        _column("climatology_w", REAL, "W", "the same of climatology", known=True),
+        _column("seasonal_w", REAL, "W", "the same of the last periods' phase", known=True),
+        _column("covered", pa.bool_(), "", "it lay between q05 and q95", known=True),
+        PRODUCED,
+    ]
+)
+
 TABLES: dict[str, Any] = {
     "windows": WINDOWS,
     "events": EVENTS,
@@ -278,6 +297,7 @@ TABLES: dict[str, Any] = {
     "waveforms": WAVEFORMS,
     "topologies": TOPOLOGIES,
     "rules": RULES,
+    "outcomes": OUTCOMES,
 }
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -288,6 +308,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "waveforms": ("site_id", "channel_id", "quantity", "t0_ns"),
     "topologies": ("site_id", "digest", "valid_from_ns"),
     "rules": ("site_id", "digest", "valid_from_ns"),
+    "outcomes": ("site_id", "node_id", "issued_ns", "horizon_class", "start_ns"),
 }
 """What identifies a row; no archive holds two rows of one key."""
 
