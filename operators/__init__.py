@@ -26,24 +26,68 @@ One line each (the maths and the measured figures: ``docs/operators.md``):
 `diversity.start`                   state before the first second
 `diversity.coincidence_factor`      peak of the sum over sum of the peaks, trailing window
 `magnitude.peak_share`              depth as a share of the balancing authority's peak
-`oscillations.design`               host: window, tapers, bins, noise neighbourhood
+`oscillations.design`               host: windows, tapers, bins, neighbourhoods, thresholds
+`oscillations.to_namespace`         that design, in an array's library and on its device
 `oscillations.start`                state before the first sample
-`oscillations.periodogram`          power over local noise and amplitude per bin, once per hop
-`oscillations.peak`                 strongest bin of each channel
+`oscillations.periodogram`          how far frequencies stand out, now and lastingly; amplitude
+`oscillations.steadiness`           whether a line is in every part of a window
+`decimation.taps`                   host: a low-pass for `decimation.newest`
+`decimation.newest`                 a slower series without what would fold into it
 `tones.tone`                        frequency, amplitude, phase of one sinusoid, by least squares
+`tones.amplitude`                   amplitude and phase at a known frequency, standard error
+`tones.fit`                         least squares of each channel on columns of its own
+`damping.damped`                    frequency and growth of one sinusoid, maximum likelihood
+`unison.snapshots`                  complex amplitude of one frequency in stretches of a window
+`unison.order`                      Kuramoto's order parameter, weighted by amplitude
+`unison.leading`                    greatest eigenvalue of the coherence matrix, who is in it
+`unison.clusters`                   groups of phases
+`budget.share`                      false alarms per site and day that a detector may cause
+`budget.exceedance`                 chance of a false alarm per test
+`budget.exponential_threshold`      of a periodogram over its noise, known or estimated
+`budget.log_likelihood_threshold`   of a CUSUM of log-likelihood ratios
+`budget.gaussian_threshold`         of a unit normal
+`budget.votes_exceedance`           chance of a vote at which enough of them are rare enough
+`budget.tracy_widom_threshold`      of the greatest eigenvalue of a coherence matrix
 `forecast.persistence`              last value + quantiles of horizon-step differences
 `forecast.climatology`              quantiles of the trailing window
 `forecast.pinball`                  quantile score of a forecast
+`periods.period`                    host: period of a series and how regular it is
+`futures.running`                   sums from which a mean ahead or before is two look-ups
+`futures.means_ahead`               means over targets, seen from past instants
+`futures.means_before`              means of the samples before past instants
+`futures.quantiles`                 the seven quantiles of what followed
+`futures.persisted`                 last value + quantiles of what changed until a target
+`futures.seasonal`                  quantiles at the same phase of the last periods
+`futures.unlikeness`                how little each stretch of the past looks like the newest
+`futures.nearest`                   the most similar of them, neighbours counted once
+`futures.regressed`                 linear regression of what followed on what was seen
+`futures.mixed`                     a forecast that moves by one of several amounts
+`harmonics.carried_on`              level and harmonics of one period, carried on
+`joint.ranks`                       where outcomes lay in their forecasts
+`joint.summed`                      quantiles of a sum of forecasts that err together
+`calibration.losses`                quantile score of several forecasts at once
+`calibration.weights`               how much each forecast counts, by its record
+`calibration.blended`               several forecasts as one
+`calibration.corrected`             quantiles moved by offsets, in order
+`calibration.tracked`               offsets after an outcome: quantiles hold what they promise
 ==================================  ==========================================================
 """
 
 from . import (
+    budget,
+    calibration,
+    damping,
+    decimation,
     diversity,
     extremes,
     forecast,
+    futures,
+    harmonics,
+    joint,
     magnitude,
     noise,
     oscillations,
+    periods,
     ramps,
     seconds,
     segments,
@@ -51,16 +95,25 @@ from . import (
     synchrony,
     tones,
     trigger,
+    unison,
     whitening,
 )
 
 __all__ = [
+    "budget",
+    "calibration",
+    "damping",
+    "decimation",
     "diversity",
     "extremes",
     "forecast",
+    "futures",
+    "harmonics",
+    "joint",
     "magnitude",
     "noise",
     "oscillations",
+    "periods",
     "ramps",
     "seconds",
     "segments",
@@ -68,5 +121,6 @@ __all__ = [
     "synchrony",
     "tones",
     "trigger",
+    "unison",
     "whitening",
 ]

@@ -21,6 +21,8 @@ NARROW, WIDE = 4, 32
 """Bins to either side over which the past, and the present, are smoothed."""
 RISE, FALL = 0.25, 0.1
 """Shares of a window over which its taper rises, at the oldest, and falls, at the newest sample."""
+FLAT_MASS = 1 - (RISE + FALL) / 2
+"""Mean of the taper; a line in the newest u of a window shows (u - FALL / 2) / FLAT_MASS."""
 GUARD = 2 * NARROW
 """Bins below the first that are computed for their neighbours' sake and not tested; half above."""
 SEQUENTIAL = (2.0, 8.0)

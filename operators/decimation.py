@@ -10,7 +10,7 @@ from . import _arrays, _check
 
 __all__ = ["newest", "taps"]
 
-LENGTH = 3
+LENGTH = 6
 """Taps reach over twice this many samples of the slower series: 50 dB, flat up to 0.35 of it."""
 
 

@@ -9,7 +9,9 @@ from array_api_compat import array_namespace, device
 from . import _arrays, _check
 from ._oscillation_design import (
     EULER,
+    FALL,
     FAST,
+    FLAT_MASS,
     HIGHEST_HZ,
     LEAST_CYCLES,
     Neighbours,
@@ -19,7 +21,9 @@ from ._oscillation_design import (
 )
 
 __all__ = [
+    "FALL",
     "FAST",
+    "FLAT_MASS",
     "HIGHEST_HZ",
     "LEAST_CYCLES",
     "OscillationDesign",

@@ -12,7 +12,7 @@ from kafka.admin import KafkaAdminClient
 
 from pipeline.errors import KafkaError, TopicsError, Unreachable
 from pipeline.settings import Kafka
-from schemas.topics import TELEMETRY, TOPICS
+from schemas.topics import INPUTS, TOPICS
 
 __all__ = [
     "CARRIES",
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 OUTPUTS = tuple(topic.name for topic in TOPICS if topic.owner == "lockstep")
-"""Topics the pipeline writes; telemetry and these must exist before a worker starts."""
+"""Topics the pipeline writes; the inputs and these must exist before a worker starts."""
 
 CARRIES = {topic.name: topic.carries for topic in TOPICS}
 """Topic name to what it carries, in the order of the contract."""
@@ -50,8 +50,8 @@ class Cluster(NamedTuple):
     topics: dict[str, TopicFacts]
 
     def origin(self) -> dict[str, str]:
-        """Return what offsets belong to: the ids of the cluster and of each telemetry topic."""
-        facts = {name: self.topics[name].topic_id for name in TELEMETRY.values()}
+        """Return what offsets belong to: the ids of the cluster and of each input topic."""
+        facts = {name: self.topics[name].topic_id for name in INPUTS}
         ids = {name: topic_id for name, topic_id in facts.items() if topic_id}
         return {"cluster": self.cluster_id, **ids}
 
@@ -136,7 +136,7 @@ def create(kafka: Kafka, partitions: int) -> list[str]:
         A telemetry topic exists with another number of partitions.
     """
     there = describe(kafka).topics
-    for name in TELEMETRY.values():
+    for name in INPUTS:
         if name in there and there[name].partitions != partitions:
             msg = (
                 f"topic {name} exists with {there[name].partitions} partitions, not {partitions}; "
@@ -161,7 +161,7 @@ def create(kafka: Kafka, partitions: int) -> list[str]:
     return sorted(wanted)
 
 
-def lanes(cluster: Cluster, needed: Iterable[str] = (*TELEMETRY.values(), *OUTPUTS)) -> int:
+def lanes(cluster: Cluster, needed: Iterable[str] = (*INPUTS, *OUTPUTS)) -> int:
     """
     Check that a worker can start; return the number of lanes (partitions of each telemetry topic).
 
@@ -175,9 +175,9 @@ def lanes(cluster: Cluster, needed: Iterable[str] = (*TELEMETRY.values(), *OUTPU
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         msg = f"topic {missing[0]}{more} does not exist; run `python -m pipeline topics create`"
         raise TopicsError(msg)
-    counts = {name: cluster.topics[name].partitions for name in TELEMETRY.values()}
+    counts = {name: cluster.topics[name].partitions for name in INPUTS}
     if len(set(counts.values())) > 1:
         said = ", ".join(f"{name} {count}" for name, count in counts.items())
-        msg = f"telemetry topics must have the same number of partitions, found {said}; re-create"
+        msg = f"input topics must have the same number of partitions, found {said}; re-create"
         raise TopicsError(msg)
     return next(iter(counts.values()))

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.commit_files import Idle
+from pipeline.commit_files import Idle, Told
 from pipeline.decode import Cause
 from pipeline.layout import SiteLayout
+from schemas.events import GridSignal, WorkloadHint
 from schemas.units import NS_PER_S
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "GatewayState",
     "Held",
     "Piece",
+    "Said",
     "Verdict",
     "drop_held",
     "start",
@@ -44,6 +46,14 @@ class Verdict(NamedTuple):
     until_ns: int
     cause: Cause | None = None
     repeat: bool = False
+
+
+class Said(NamedTuple):
+    """Something the scheduler or the grid said, one of the two; it acts from ``from_ns`` on."""
+
+    from_ns: int
+    hint: WorkloadHint | None = None
+    signal: GridSignal | None = None
 
 
 class Held(NamedTuple):
@@ -88,6 +98,10 @@ class AlignState:
     gap_cells: int = 0
     resets: int = 0
     repeats: int = 0
+    said: list[Said] = dataclasses.field(default_factory=list)
+    """What was said and acts in no block yet."""
+    told: list[Told] = dataclasses.field(default_factory=list)
+    """From which frame what was said acted: what a recomputation obeys."""
 
 
 class Block(NamedTuple):
@@ -104,6 +118,7 @@ class Block(NamedTuple):
     valid: dict[str, Any]
     resets: dict[str, Any]
     restart: bool
+    said: tuple[Said, ...] = ()
 
     def cut(self, layout: SiteLayout, every_s: int) -> Iterator[Block]:
         """Pieces that end with every so many grid seconds; a piece of one is itself."""

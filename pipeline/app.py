@@ -33,7 +33,7 @@ from pipeline.errors import JoinError, KafkaError
 from pipeline.lane import Message, Outgoing
 from pipeline.settings import Kafka
 from pipeline.tuning import faust_settings
-from schemas.topics import TELEMETRY
+from schemas.topics import INPUTS
 
 __all__ = ["LaneApp", "build"]
 
@@ -242,7 +242,7 @@ class LaneApp(faust.App):
 
 
 def build(kafka: Kafka) -> LaneApp:
-    """Make the app with its three agents; the caller sets `LaneApp.crew` and starts it."""
+    """Make the app with an agent for each input; the caller sets `LaneApp.crew` and starts it."""
     app = LaneApp(
         kafka.group,
         broker=[f"kafka://{server}" for server in kafka.bootstrap.split(",")],
@@ -252,9 +252,9 @@ def build(kafka: Kafka) -> LaneApp:
     )
     app.transport = LaneTransport(app.conf.broker_consumer, app)
     app.on_rebalance_complete.connect(_on_complete, weak=False)
-    for level, name in TELEMETRY.items():
+    for name in INPUTS:
         topic = app.topic(name, key_type=bytes, value_type=bytes, value_serializer="raw")
-        app.agent(topic, name=level, concurrency=1)(_agent(app))
+        app.agent(topic, name=name.partition(".v")[0], concurrency=1)(_agent(app))
     return app
 
 

@@ -16,7 +16,7 @@ import contextlib
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,8 @@ import duckdb
 
 from pipeline import formats
 from pipeline.durable import fsync_folder, locked
-from pipeline.views import NEEDS, VIEWS, definitions, pinned, text
+from pipeline.errors import LockstepError
+from pipeline.views import VIEWS, definitions, pinned, text
 from schemas.tables import FORMAT
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "ArchiveError",
     "Limits",
     "QueryError",
+    "batches",
     "create",
     "existing",
     "publish",
@@ -42,7 +44,7 @@ CATALOG = "archive.duckdb"
 MIB = 1 << 20
 
 
-class ArchiveError(Exception):
+class ArchiveError(LockstepError):
     """The archive could not be made or read; one sentence."""
 
 
@@ -144,6 +146,32 @@ def query(root: Path, sql: str, *, limits: Limits | None = None) -> tuple[list[s
         One sentence.
     """
     limits = limits or Limits()
+    with _asked(root, sql, limits) as result:
+        columns = [column[0] for column in result.description or ()]
+        rows = result.fetchmany(limits.rows + 1)
+    if len(rows) > limits.rows:
+        more = "add a LIMIT or aggregate, or write them to a file with `archive export`"
+        msg = f"the query gives more than {limits.rows} rows; {more}"
+        raise QueryError(msg)
+    return columns, rows
+
+
+def batches(root: Path, sql: str, *, limits: Limits | None = None) -> Generator[Any]:
+    """
+    Like `query`, as Arrow: first the schema, then record batches of at most ``limits.rows`` rows.
+
+    The rows are never in memory all at once, unless the SELECT itself has to sort them.
+    """
+    limits = limits or Limits()
+    with _asked(root, sql, limits) as result:
+        reader = result.to_arrow_reader(limits.rows)
+        yield reader.schema
+        yield from reader
+
+
+@contextlib.contextmanager
+def _asked(root: Path, sql: str, limits: Limits) -> Iterator[Any]:
+    """Run one SELECT; the time for it runs until the rows are taken."""
     root = existing(root)
     _check_select(sql)
     with _failures_as_sentences(limits), contextlib.closing(duckdb.connect()) as con:
@@ -151,15 +179,9 @@ def query(root: Path, sql: str, *, limits: Limits | None = None) -> tuple[list[s
         timer = threading.Timer(limits.run_s, con.interrupt)
         timer.start()
         try:
-            result = con.execute(sql)
-            columns = [column[0] for column in result.description or ()]
-            rows = result.fetchmany(limits.rows + 1)
+            yield con.execute(sql)
         finally:
             timer.cancel()
-    if len(rows) > limits.rows:
-        msg = f"the query gives more than {limits.rows} rows; add a LIMIT or aggregate"
-        raise QueryError(msg)
-    return columns, rows
 
 
 def _fingerprint(root: Path) -> str:
@@ -184,13 +206,11 @@ def _open(con: Any, root: Path, sql: str, limits: Limits) -> None:
     con.execute(f"SET memory_limit = '{limits.memory_bytes // MIB} MiB'")
     con.execute(f"SET threads = {limits.threads}")
     con.execute("SET temp_directory = ''")
+    con.execute("SET enable_progress_bar = false")  # it would go to standard output
     con.execute(f"SET allowed_directories = [{text(root / 'live')}, {text(root / 'sealed')}]")
     con.execute("SET enable_external_access = false")
-    used = [view for view in VIEWS if view in sql.lower()] or list(VIEWS)
-    used += [needed for view in used for needed in NEEDS.get(view, ())]
-    for statement in pinned(root):
-        if statement.split()[2] in used:  # CREATE VIEW <name>: each costs a look at every commit
-            con.execute(statement)
+    for statement in pinned(root, sql):
+        con.execute(statement)
     con.execute("SET lock_configuration = true")
 
 
@@ -215,6 +235,9 @@ def _failures_as_sentences(limits: Limits) -> Iterator[None]:
     except duckdb.OutOfMemoryException as error:
         size = f"{limits.memory_bytes // MIB} MiB"
         msg = f"the query needs more than {size} of memory; narrow it by time or node"
+        raise QueryError(msg) from error
+    except duckdb.CatalogException as error:
+        msg = f"the query failed: {_first_line(error)}; `sql --views` lists what there is"
         raise QueryError(msg) from error
     except duckdb.Error as error:
         msg = f"the query failed: {_first_line(error)}"

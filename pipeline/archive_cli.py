@@ -1,4 +1,4 @@
-"""``python -m pipeline archive``: make, describe, check, mend, thin and copy the archive."""
+"""``python -m pipeline archive``: make, describe, check, mend, thin, copy, export it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pipeline import export_cli
 from pipeline.clock import SystemClock
 from pipeline.errors import UsageError
 from pipeline.printing import dump, flat, table
@@ -18,7 +19,7 @@ __all__ = ["add"]
 
 def add(doors: Any, common: argparse.ArgumentParser) -> None:
     """Add the command and its options to the door's parser."""
-    told = "make, describe, check, mend, compact, thin, move or copy the archive"
+    told = "make, describe, check, mend, compact, thin, move, copy or export the archive"
     archive = doors.add_parser("archive", parents=[common], help=told)
     archive.add_argument("action", choices=[*ACTIONS])
     archive.add_argument("--archive", type=Path, metavar="DIR", help="default: archive.path")
@@ -28,6 +29,7 @@ def add(doors: Any, common: argparse.ArgumentParser) -> None:
     archive.add_argument("--partitions", type=int, help="repartition: the new count")
     archive.add_argument("--to", type=Path, metavar="DIR", help="backup: a new folder")
     archive.add_argument("--json", action="store_true")
+    export_cli.add_options(archive)
     archive.set_defaults(does=_archive)
 
 
@@ -127,6 +129,15 @@ def _backup(path: Path, args: argparse.Namespace, _settings: Settings) -> int:
     return _told(args, "backup", backup(path, args.to))
 
 
+def _export(path: Path, args: argparse.Namespace, _settings: Settings) -> int:
+    found = export_cli.run(path, args)
+    if args.json or "records" not in found:
+        return _told(args, args.action, found)
+    heads = [name for name in found["records"][0] if name != "dat"]  # beside the cfg
+    table(heads, [[record[name] for name in heads] for record in found["records"]], most=160)
+    return 0
+
+
 ACTIONS: dict[str, Callable[[Path, argparse.Namespace, Settings], int]] = {
     "create": _create,
     "info": _info,
@@ -136,4 +147,6 @@ ACTIONS: dict[str, Callable[[Path, argparse.Namespace, Settings], int]] = {
     "retain": _retain,
     "repartition": _repartition,
     "backup": _backup,
+    "export": _export,
+    "plan": _export,
 }

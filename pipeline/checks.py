@@ -68,7 +68,6 @@ def _try(find: Callable[[], str]) -> Problem:
 
 def told(error: Exception) -> bool:
     """Whether the error's text is a sentence for people."""
-    from pipeline.archive import ArchiveError  # noqa: PLC0415  duckdb only where needed
     from pipeline.commits import CommitError  # noqa: PLC0415
 
-    return isinstance(error, LockstepError | ArchiveError | CommitError)
+    return isinstance(error, LockstepError | CommitError)

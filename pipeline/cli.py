@@ -13,12 +13,13 @@ from pathlib import Path
 from pipeline import archive_cli
 from pipeline.checks import findings, told
 from pipeline.errors import CheckError, LockstepError, UsageError, sentence
-from pipeline.printing import dump, table
+from pipeline.printing import CELL_MAX, dump, table
 from pipeline.settings import Settings, explain, load
 from pipeline.sites import topologies
 
 __all__ = ["main", "parser"]
 
+VIEW_MAX = 160
 Problem = tuple[bool, str]
 
 
@@ -62,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
     archive_cli.add(doors, common)
 
     sql = doors.add_parser("sql", parents=[common], help="ask the archive, at any time")
-    sql.add_argument("query", help="one SELECT, in quotes")
+    sql.add_argument("query", nargs="?", help="one SELECT, in quotes; with --views a view's name")
+    sql.add_argument("--views", action="store_true", help="list the views, or describe one")
     sql.add_argument("--archive", type=Path, metavar="DIR", help="default: archive.path")
     form = sql.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true")
@@ -170,7 +172,13 @@ def _topics(args: argparse.Namespace) -> int:
 def _sql(args: argparse.Namespace) -> int:
     from pipeline import archive  # noqa: PLC0415
 
-    columns, rows = archive.query(args.archive or _load(args).archive.path, args.query)
+    if args.views:
+        columns, rows = _views(args.query)
+    elif args.query is None:
+        msg = "say what to ask: one SELECT in quotes; `sql --views` lists the views"
+        raise UsageError(msg)
+    else:
+        columns, rows = archive.query(args.archive or _load(args).archive.path, args.query)
     if args.json:
         dump([dict(zip(columns, row, strict=True)) for row in rows])
     elif args.csv:
@@ -178,5 +186,13 @@ def _sql(args: argparse.Namespace) -> int:
         writer.writerow(columns)
         writer.writerows(rows)
     else:
-        table(columns, rows)
+        table(columns, rows, most=VIEW_MAX if args.views else CELL_MAX)
     return 0
+
+
+def _views(name: str | None) -> tuple[list[str], list[tuple]]:
+    """Every view, or the columns of one, as columns and rows."""
+    from pipeline.view_list import described, listed  # noqa: PLC0415
+
+    found = listed() if name is None else described(name)
+    return list(found[0]) if found else ["name"], [tuple(row.values()) for row in found]

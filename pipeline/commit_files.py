@@ -32,6 +32,7 @@ import msgspec
 
 from pipeline import rows, sealed
 from pipeline.durable import fsync_folder, write_durably
+from schemas.events import GridSignal, WorkloadHint
 from schemas.tables import FORMAT, VERSION, file_stem
 
 SCHEMA_WRITER = "!"
@@ -63,6 +64,17 @@ class Idle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to_ns: int | None = None
 
 
+class Told(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A hint or a signal, the message that brought it, and the frame from which it acts, ns."""
+
+    site_id: str
+    topic: str
+    offset: int
+    from_ns: int
+    hint: WorkloadHint | None = None
+    signal: GridSignal | None = None
+
+
 class CommitRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``commit.json``: where the writer stands, cumulative over its sites."""
 
@@ -79,6 +91,8 @@ class CommitRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Site to end of its newest archived frame, ns."""
     idle: tuple[Idle, ...] = ()
     """What a recomputation must obey, back to the older of the two snapshots."""
+    told: tuple[Told, ...] = ()
+    """What scheduler and grid said within the last hour: a recomputation obeys it."""
     origin: dict[str, str] = {}
     """Cluster and topic ids the offsets belong to."""
     snapshot: bool = False

@@ -75,12 +75,15 @@ class Writer:
         ``live-p<k>of<N>`` or ``replay-<site_id>``.
     newest : CommitRecord
         The newest commit: where to go on.
+    told : tuple of Told
+        What scheduler and grid said, and from when it acts: goes with the next commit.
     """
 
     def __init__(self, root: Path, newest: CommitRecord) -> None:
         self.root = root
         self.name = newest.writer
         self.newest = newest
+        self.told = newest.told
         self._owned: set[str] = set()
 
     @classmethod
@@ -189,6 +192,7 @@ class Writer:
             read_offsets={**before.read_offsets, **read_offsets},
             archived_until_ns=until_ns,
             idle=before.idle if idle is None else tuple(idle),
+            told=self.told,
             origin=before.origin,
             snapshot=snapshot is not None,
             snapshots=held,
@@ -244,6 +248,7 @@ def _claim_record(
         read_offsets=newest.read_offsets if carry else {},
         archived_until_ns=newest.archived_until_ns,
         idle=newest.idle,
+        told=newest.told,
         origin=newest.origin if origin is None else dict(origin),
         moved=newest.moved,
         snapshots=newest.snapshots if carry else (),

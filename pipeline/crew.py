@@ -14,7 +14,7 @@ from pipeline.errors import JoinError, TopicsError
 from pipeline.lane import Lane, Message
 from pipeline.metrics import Beat, Tally
 from pipeline.worker import Door, LaneWorker, Receipt
-from schemas.topics import TELEMETRY
+from schemas.topics import INPUTS
 
 __all__ = ["Crew", "OpenLane"]
 
@@ -169,7 +169,7 @@ class Crew:
             if k >= self._lanes:
                 msg = f"the topics now have more than {self._lanes} partitions; start again"
                 raise TopicsError(msg)
-            missing = [topic for topic in TELEMETRY.values() if (topic, k) not in pairs]
+            missing = [topic for topic in INPUTS if (topic, k) not in pairs]
             if missing:
                 msg = (
                     f"partition {k} of {missing[0]} was given to another worker than the rest; "

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from schemas.events import DeadLetter
+from schemas.events import DeadLetter, GridSignal, WorkloadHint
 from schemas.telemetry import Refused, RowRefusal, Slice, parse
-from schemas.topics import TELEMETRY
+from schemas.topics import TELEMETRY, decode
 from schemas.topology import Topology
 
 __all__ = ["Cause", "Decoder", "Message", "Rows", "dead_letter"]
@@ -64,6 +64,17 @@ class Decoder:
             return self.check(piece)
         except Refused as refused:
             return refused
+
+    def said(self, message: Message) -> WorkloadHint | GridSignal | Refused:
+        """Read what the scheduler or the grid said; it must be about a site we know."""
+        try:
+            record: WorkloadHint | GridSignal = decode(message.topic, message.value or b"")
+        except Refused as refused:
+            return refused
+        if record.site_id not in self._topologies:
+            text = f"site {record.site_id[:64]!r} has no topology here; add its file"
+            return Refused("site", text)
+        return record
 
     def check(self, piece: Slice) -> Rows:
         """

@@ -51,3 +51,9 @@ class DetectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Window of coincidence and diversity factor."""
     forecast_every_s: int = 5
     """Seconds between forecasts."""
+    forecast_min_racks: int = 50
+    """Racks a site must have for its forecasts to leave it; the archive has them either way."""
+    forecast_job_share: float = 0.1
+    """Share of the racks above which one job keeps the site's forecasts in the house."""
+    forecast_consent: bool = False
+    """True: the site agrees that the grid sees what its jobs do; the two limits do not hold."""

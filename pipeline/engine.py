@@ -17,7 +17,7 @@ from pipeline.ingest import Ingest
 from pipeline.layout import SiteLayout
 from pipeline.oscillation_events import OscillationEvents
 from pipeline.oscillation_state import Looks
-from pipeline.outlook import Outlook
+from pipeline.outlook import Outlook, Poi
 from pipeline.ramp_events import RampEvents
 from pipeline.ramp_state import RampView
 from pipeline.second_stage import Bands, Second, Windows, second_stats, site_state
@@ -104,6 +104,9 @@ class Engine:
             steps=copy.copy(state.steps),
             pending=list(state.pending),
         )
+        if block.said:
+            said = [*new.outlook.said, *block.said]
+            new.outlook = dataclasses.replace(new.outlook, said=said)
         for piece in block.cut(self.layout, BLOCK_S):
             self._piece(new, piece, outcome)
         return new, outcome
@@ -224,7 +227,6 @@ class Engine:
         second = second._replace(bands_w=self._bands.step(seen.looks, second.share))
         outcome.windows.extend(self._windows.step(state.windows, second))
         top = self.layout.top
-        share = float(second.share[top])
         factor = self._coincidence(state, second)
         extra = {
             "reference_w": state.reference_w,
@@ -234,8 +236,9 @@ class Engine:
             "warming": state.warming,
         }
         outcome.states.append(site_state(self.layout, state.windows, second, seen.bands, extra))
-        mean_w = float(second.mean_w[top])
-        outcome.forecasts.extend(self._outlook.step(state.outlook, mean_w, share, end_ns))
+        poi = Poi(part["node_w"][top], part["share"][top], state.reference_w, end_ns)
+        state.outlook, forecasts = self._outlook.step(state.outlook, poi)
+        outcome.forecasts.extend(forecasts)
 
     def _coincidence(self, state: EngineState, second: Second) -> float:
         leaves = self.layout.leaves

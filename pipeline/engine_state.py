@@ -7,11 +7,12 @@ from typing import Any, NamedTuple, Protocol
 
 from operators import diversity, noise, oscillations, ramps
 from pipeline.oscillation_state import OscillationTrack
-from pipeline.outlook import OutlookState
+from pipeline.outlook_state import OutlookState
 from pipeline.ramp_state import RampTrack
 from pipeline.second_stage import WindowState
 from pipeline.step_state import StepTrack
-from schemas.events import Forecast, SiteEvent, SiteState
+from schemas.events import SiteEvent, SiteState
+from schemas.forecasts import Forecast, ForecastOutcome
 
 __all__ = ["ArrayDevice", "EngineState", "Outcome", "moved"]
 
@@ -32,7 +33,7 @@ class Outcome(NamedTuple):
     events: list[SiteEvent]
     windows: list[dict[str, Any]]
     states: list[SiteState]
-    forecasts: list[Forecast]
+    forecasts: list[Forecast | ForecastOutcome]
 
 
 @dataclasses.dataclass

@@ -8,6 +8,9 @@ What can go wrong on purpose: every text is one sentence saying what, which, lim
     │   └── SettingsError    2  a settings file, an environment variable, a site file
     ├── CheckError           3  `check` found a problem
     ├── DeviceError          1  the device asked for does not work
+    ├── ArchiveError         1  the archive could not be read (`pipeline.archive`)
+    │   └── QueryError       1  a query was refused or failed
+    ├── EventError           1  an event cannot be exported (`pipeline.event_export`)
     └── KafkaError           1  the broker, its topics or the group
         ├── Unreachable      1  no broker answers
         ├── TopicsError      1  a topic is missing or not co-partitioned

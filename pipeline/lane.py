@@ -21,15 +21,15 @@ from pipeline.ledger import Ledger
 from pipeline.outbox import Outbox
 from pipeline.publish import Outgoing
 from pipeline.recovery import newest_state, open_events
-from pipeline.site_work import SiteWork
-from schemas.events import SiteEvent
+from pipeline.site_work import SiteWork, counted
+from schemas.events import GridSignal, SiteEvent, WorkloadHint
 from schemas.telemetry import Refused, Slice
-from schemas.topics import TELEMETRY
+from schemas.topics import SAID, TELEMETRY
 from schemas.units import NS_PER_S
 
 __all__ = ["Batch", "Counters", "Lane", "LaneConfig", "Message", "Outgoing"]
 
-CUT_NS, AHEAD_NS = NS_PER_S, 30 * NS_PER_S
+AHEAD_NS = 30 * NS_PER_S
 
 
 class Lane:
@@ -106,6 +106,7 @@ class Lane:
             if memory is not None or not self._config.resume:  # a cold start has nothing to obey
                 site.aligner.obey(self._writer.newest.idle, self._taken_ns.get(site_id, -1))
             if memory is not None:
+                site.recall(self._writer.newest.told)
                 site.until_ns = memory.align.closed_ns
         return site
 
@@ -121,6 +122,9 @@ class Lane:
         for message in batch:
             if not self._is_next(message):
                 continue
+            if message.topic in SAID:
+                self._hear(message)
+                continue
             found = self._decoder.decode(message)
             if isinstance(found, Refused):
                 self._letter(message, Cause(found.reason, str(found)), None)
@@ -130,6 +134,21 @@ class Lane:
             touched[found.piece.site_id] = None
         for site_id in self._sites if self._quiet else touched:
             self._advance(self._sites[site_id])
+
+    def _hear(self, message: Message) -> None:
+        """Take in a hint or a signal: it acts from its site's next unclosed frame."""
+        record = self._decoder.said(message)
+        self._ledger.enter(message)
+        if isinstance(record, Refused):
+            self._letter(message, Cause(record.reason, str(record)), None)
+        else:
+            self.counters.values["said"] += 1
+            self._site(record.site_id).hear(record, (message.topic, message.offset), 0)
+
+    def tell(self, record: WorkloadHint | GridSignal, number: int) -> None:
+        """Replay's way for what was said: it acts from the first frame that begins at ``t_ns``."""
+        self.counters.values["said"] += 1
+        self._site(record.site_id).hear(record, ("replay", number), record.t_ns)
 
     def feed_slices(self, slices: Iterable[Slice]) -> None:
         """Replay's short cut: slices that were never bytes, checked all the same."""
@@ -154,13 +173,10 @@ class Lane:
     @property
     def ahead(self) -> frozenset[str]:
         """Topics to hold back: more than 30 s ahead of a site that waits for another topic."""
-        found = {
-            TELEMETRY[level]
-            for site in self._sites.values()
-            for level in site.levels_ahead(AHEAD_NS)
-        }
-        used = {TELEMETRY[g.level] for site in self._sites.values() for g in site.layout.grids}
-        return frozenset() if found == used else frozenset(found)
+        sites = self._sites.values()
+        found = {TELEMETRY[level] for site in sites for level in site.levels_ahead(AHEAD_NS)}
+        used = {TELEMETRY[grid.level] for site in sites for grid in site.layout.grids}
+        return frozenset(found if found != used else ())
 
     def _is_next(self, message: Message) -> bool:
         values, missed = self.counters.values, self._ledger.missed(message)
@@ -224,17 +240,15 @@ class Lane:
         """
         Everything to publish and to commit since the last take, or None when nothing is due.
 
-        A cut is due once a site moved on by a grid second or ended, and whenever a dead letter
-        waits.
+        A cut is due once a site moved on by a second or ended, and whenever a dead letter waits.
         """
-        self._count()
+        counted(self.counters, self._sites.values())
         marks = {s: site.until_ns for s, site in self._sites.items() if site.until_ns >= 0}
-        moved = any(self._is_due(s, mark_ns) for s, mark_ns in marks.items())
+        moved = any(self._sites[s].is_due(self._taken_ns.get(s, -1)) for s in marks)
         if not (moved or self._outbox.letters or final):
             return None
-        drained = self._outbox.drain()
+        drained, data = self._outbox.drain(), None
         self._taken_ns.update(marks)
-        data = None
         offsets = self._ledger.acknowledge(marks)
         if (snapshot or self._first) and self._sites:
             data, self._first = self._snapshot(), False
@@ -245,14 +259,10 @@ class Lane:
             dict(self._ledger.read),
             marks,
             tuple(i for site in self._sites.values() for i in site.aligner.state.idle),
+            tuple(t for site in self._sites.values() for t in site.aligner.state.told),
             data,
             drained.events,
         )
-
-    def _is_due(self, site_id: str, mark_ns: int) -> bool:
-        taken_ns = self._taken_ns.get(site_id, -1)
-        ended = self._sites[site_id].aligner.state.finished
-        return mark_ns - taken_ns >= CUT_NS or (ended and mark_ns > taken_ns)
 
     def commit(self, batch: Batch) -> dict[str, int]:
         """
@@ -263,6 +273,7 @@ class Lane:
         pipeline.commits.Fenced
             Another process owns the writer now; nothing of the batch counts.
         """
+        self._writer.told = batch.told
         done = self._writer.commit(
             batch.tables,
             offsets=batch.offsets,
@@ -277,17 +288,6 @@ class Lane:
         return batch.offsets
 
     def _snapshot(self) -> bytes:
-        sites = {site_id: site.memory() for site_id, site in self._sites.items()}
-        ledger = self._ledger
+        ledger, sites = self._ledger, {s: site.memory() for s, site in self._sites.items()}
         state = LaneState({**self._memories, **sites}, ledger.receipts, ledger.read, ledger.issued)
         return snapshot.encode(state, layout=self._layout)
-
-    def _count(self) -> None:
-        values, sites = self.counters.values, self._sites.values()
-        for name in ("late_samples", "gap_cells", "resets", "repeats"):
-            values[name] = sum(getattr(site.aligner.state, name) for site in sites)
-        self.counters.watermark_ns = min((s.until_ns for s in sites), default=-1)
-        self.counters.newest_ns = max((s.aligner.newest_ns for s in sites), default=-1)
-        warming = sum(site.state.warming for site in sites)
-        channels = sum(len(site.layout.channel_ids) for site in sites)
-        self.counters.warming = f"{warming}/{channels}"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pipeline.align_state import AlignState
-from pipeline.commits import Idle
+from pipeline.commit_files import Idle, Told
 from pipeline.decode import Message
 from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice, EngineState
@@ -58,6 +58,7 @@ class Batch(NamedTuple):
     read_offsets: dict[str, int]
     archived_until_ns: dict[str, int]
     idle: tuple[Idle, ...]
+    told: tuple[Told, ...]
     snapshot: bytes | None
     events: list[SiteEvent]
 
@@ -107,10 +108,10 @@ class LaneState:
 
 
 COUNTS = (
-    "messages", "bytes", "frames", "events", "deadletters", "late_samples", "gap_cells", "resets",
-    "repeats", "windows", "commits", "skipped_offsets", "lost_offsets", "archived_windows",
-    "archived_events", "archived_states", "archived_forecasts", "archived_waveforms",
-    "archived_topologies", "archived_rules",
+    "messages", "said", "bytes", "frames", "events", "deadletters", "late_samples", "gap_cells",
+    "resets", "repeats", "windows", "commits", "skipped_offsets", "lost_offsets",
+    "archived_windows", "archived_events", "archived_states", "archived_forecasts",
+    "archived_waveforms", "archived_topologies", "archived_rules", "archived_outcomes",
 )  # fmt: skip
 
 

@@ -9,17 +9,18 @@ from typing import Any, Literal, NamedTuple, Protocol
 __all__ = ["METRICS", "Beat", "Counts", "Name", "Tally", "event_line", "human_seconds"]
 
 Name = Literal[
-    "acknowledged", "archived_events", "archived_forecasts", "archived_rules", "archived_states",
-    "archived_topologies", "archived_waveforms", "archived_windows", "bytes", "commits",
-    "deadletters", "duty", "events", "frames", "gap_cells", "lag_s", "late_samples",
-    "lost_offsets", "messages", "publish_retries", "published", "repeats", "resets", "silent_s",
-    "skipped_offsets", "warming", "windows",
+    "acknowledged", "archived_events", "archived_forecasts", "archived_outcomes", "archived_rules",
+    "archived_states", "archived_topologies", "archived_waveforms", "archived_windows", "bytes",
+    "commits", "deadletters", "duty", "events", "frames", "gap_cells", "lag_s", "late_samples",
+    "lost_offsets", "messages", "publish_retries", "published", "repeats", "resets", "said",
+    "silent_s", "skipped_offsets", "warming", "windows",
 ]  # fmt: skip
 
 METRICS: dict[Name, str] = {
     "acknowledged": "messages acknowledged to Kafka, each after the commit that covers it",
     "archived_events": "rows of events written to the archive, one per state of an event",
     "archived_forecasts": "rows of forecasts written to the archive",
+    "archived_outcomes": "rows of what came of archived forecasts",
     "archived_rules": "rows of rules written to the archive, one when a site's computation begins",
     "archived_states": "rows of site states written to the archive",
     "archived_topologies": "rows of topologies written to the archive, likewise",
@@ -40,6 +41,7 @@ METRICS: dict[Name, str] = {
     "published": "messages the broker has taken from us",
     "repeats": "messages with a sequence number seen before and no newer time",
     "resets": "channels whose running state was cleared by a long gap",
+    "said": "hints of the scheduler and signals of the grid taken in",
     "silent_s": "wall time since any message arrived, s; shown from 10 s on",
     "skipped_offsets": "messages read twice from the broker and used once",
     "warming": "channels that are still learning their noise, of all channels",

@@ -335,6 +335,7 @@ class OscillationEvents:
         at = (looks, found.feed, found.row, found.freq_hz)
         newest_w, _ = self._parts.amplitude(*at, max(2 / found.freq_hz, NEWEST * found.window_s))
         share = min(found.amplitude_w / max(newest_w, 1e-300), 1.0)
+        share = min(oscillations.FLAT_MASS * share + oscillations.FALL / 2, 1.0)
         tone = OpenTone(
             event_id=event_id(self._layout.site_id, "oscillation", time_ns, rank),
             node=self._layout.top,

@@ -1,173 +1,221 @@
-"""The running forecast of a POI: two references, the better one chosen by its own record."""
+"""
+The running forecast of a POI, from 0.1 s to a week ahead, with its own record.
+
+One chain for four horizon classes: seven methods side by side (`outlook_quick`, `outlook_slow`),
+weighed by their rolling CRPS and held to their quantiles (`outlook_book`), moved by what was
+announced (`planned`), told as one record (`outlook_message`).
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from importlib import metadata
-from typing import Any
+import zlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from operators import forecast
+from operators import futures
+from operators.periods import Period
+from pipeline import outlook_book, planned
 from pipeline.detect import DetectSettings
 from pipeline.layout import SiteLayout
-from schemas.events import (
-    Aggregation,
-    Calibration,
-    Fallback,
-    Forecast,
-    Interval,
-    Provenance,
-    Quality,
-    Skill,
-)
+from pipeline.outlook_horizons import FIVE_NS, HOUR_NS, Horizons
+from pipeline.outlook_message import Facts, Issue, Writer, ramp_bounds
+from pipeline.outlook_past import Settling
+from pipeline.outlook_quick import Past, some_s, tracked_period
+from pipeline.outlook_state import METHODS, REGIMES, OutlookState, start
+from schemas.forecasts import Forecast, ForecastOutcome, HorizonClass
 from schemas.units import NS_PER_S
 
-__all__ = ["HORIZONS_S", "Outlook", "OutlookState"]
+__all__ = ["Outlook", "OutlookState", "Poi"]
 
-HISTORY_S = 600
-CLIMATOLOGY_S = 60
-HORIZONS_S: dict[str, tuple[int, ...]] = {"fast": (1, 2, 5, 10), "scada": (30, 60, 120)}
-METHODS = ("persistence", "climatology")
-NOMINAL = 0.9
-TRIED = 10
-BUCKETS = (50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
-
-
-@dataclasses.dataclass
-class Pending:
-    """A forecast whose outcome has not come: (method, quantile) W, and the method published."""
-
-    target_ns: int
-    horizon_s: int
-    quantiles_w: Any
-    chosen: int
+KNOWN = 0.5
+"""Share of a tick's sources that makes it measured."""
+SILENT_NS = 60 * NS_PER_S
+"""After this long without a measurement nothing is issued: the recourse holds."""
+FEWEST_S = 10
+UNSETTLED, RANGES = 3.0, 720
+"""A minute's range of levels over its usual one that means a change; how many are remembered."""
 
 
-@dataclasses.dataclass
-class Record:
-    """What one horizon's forecasts were worth so far."""
+class Poi(NamedTuple):
+    """One second of the POI: tick means (tick,) W, their measured share, and the site's size."""
 
-    n: int = 0
-    covered: int = 0
-    loss_w: list[float] = dataclasses.field(default_factory=lambda: [0.0, 0.0])
-
-
-@dataclasses.dataclass
-class OutlookState:
-    """The POI's last ten minutes in 1-s means, forecasts in flight, and their record."""
-
-    history_w: Any
-    valid: Any
-    pending: list[Pending]
-    records: dict[int, Record]
-    seq: int = 0
+    ticks_w: Any
+    share: Any
+    reference_w: float
+    end_ns: int
 
 
 class Outlook:
     """Forecasts one site's POI; host side, once every few grid seconds."""
 
     def __init__(self, layout: SiteLayout, detect: DetectSettings) -> None:
-        self._layout = layout
-        self._every_s = detect.forecast_every_s
-        try:
-            version = metadata.version("lockstep")
-        except metadata.PackageNotFoundError:
-            version = "source"
-        self._provenance = Provenance("lockstep", version, "references-1")
+        self._every_s, self._per_s = detect.forecast_every_s, layout.ticks_per_s
+        self._turn = zlib.crc32(layout.site_id.encode()) % self._every_s
+        self._writer = Writer(layout, detect)
+        self.of = Horizons(self._per_s)
+        self._settling = Settling(self.of, (layout.site_id, layout.nodes[layout.top].id))
 
     def start(self) -> OutlookState:
         """Nothing known."""
-        horizons = [h for group in HORIZONS_S.values() for h in group]
-        return OutlookState(
-            np.zeros((1, HISTORY_S)),
-            np.zeros((1, HISTORY_S), bool),
-            [],
-            {h: Record() for h in horizons},
-        )
+        return start(self.of.followed())
 
     def step(
-        self, state: OutlookState, mean_w: float, share: float, time_ns: int
-    ) -> list[Forecast]:
-        """Take the second that ended at ``time_ns``; ``state`` is the caller's own and moves on."""
-        measured = share > 0.0
-        state.history_w = np.concatenate([state.history_w[:, 1:], [[mean_w]]], axis=1)
-        state.valid = np.concatenate([state.valid[:, 1:], [[measured]]], axis=1)
-        self._score(state, mean_w, measured, time_ns)
-        if time_ns // NS_PER_S % self._every_s or state.valid.sum() < TRIED:
-            return []
-        return [self._issue(state, name, share, time_ns) for name in HORIZONS_S]
+        self, state: OutlookState, poi: Poi
+    ) -> tuple[OutlookState, list[Forecast | ForecastOutcome]]:
+        """Take one second; what is issued with it, and what came of earlier forecasts."""
+        new = dataclasses.replace(state, books=dict(state.books), end_ns=poi.end_ns)
+        known = poi.share >= KNOWN
+        new.fresh = [*state.fresh, (poi.ticks_w, known)]
+        if known.any():
+            new.measured_ns = poi.end_ns
+        self._hear(new)
+        due = list(self._due(poi.end_ns))
+        told: list[Forecast | ForecastOutcome] = []
+        if not due and len(new.fresh) < 2 * self._every_s:
+            return new, told
+        self._settling.join(new, told)
+        silent = new.measured_ns < 0 or poi.end_ns - new.measured_ns > SILENT_NS
+        if silent or np.count_nonzero(new.seconds_known) < FEWEST_S:
+            return new, told
+        told += self._issue(new, poi, due)
+        return new, told
 
-    def _score(self, state: OutlookState, mean_w: float, measured: bool, time_ns: int) -> None:
-        due = [p for p in state.pending if p.target_ns <= time_ns]
-        state.pending = [p for p in state.pending if p.target_ns > time_ns]
-        for pending in due:
-            if pending.target_ns < time_ns or not measured:
-                continue
-            record = state.records[pending.horizon_s]
-            outcome_w = np.array([mean_w, mean_w])
-            loss_w = forecast.pinball(pending.quantiles_w, outcome_w)
-            low_w, high_w = pending.quantiles_w[pending.chosen, [0, -1]]
-            record.n += 1
-            record.covered += int(low_w <= mean_w <= high_w)
-            record.loss_w = [a + float(b) for a, b in zip(record.loss_w, loss_w, strict=True)]
+    def _due(self, end_ns: int) -> Iterator[HorizonClass]:
+        if end_ns // NS_PER_S % self._every_s == self._turn:
+            yield "fast"
+            yield "scada"
+        if end_ns % FIVE_NS == 0:
+            yield "dispatch"
+        if end_ns % HOUR_NS == 0:
+            yield "cop"
 
-    def _issue(self, state: OutlookState, name: Any, share: float, time_ns: int) -> Forecast:
-        layout, intervals = self._layout, []
-        climate_w = forecast.climatology(state.history_w, state.valid, window=CLIMATOLOGY_S)
-        for horizon_s in HORIZONS_S[name]:
-            persist_w = forecast.persistence(state.history_w, state.valid, horizon=horizon_s)
-            both_w = np.concatenate([persist_w, climate_w])
-            chosen = _choose(state.records[horizon_s])
-            target_ns = time_ns + horizon_s * NS_PER_S
-            state.pending.append(Pending(target_ns, horizon_s, both_w, chosen))
-            intervals.append(_interval(target_ns, METHODS[chosen], both_w[chosen]))
-        state.seq += 1
-        records = [(h, state.records[h]) for h in HORIZONS_S[name]]
-        quality: Quality = "good" if share >= 1.0 else "gap"
-        return Forecast(
-            site_id=layout.site_id,
-            poi_id=layout.nodes[layout.top].id,
-            seq=state.seq,
-            issued_ns=time_ns,
-            data_until_ns=time_ns,
-            valid_until_ns=time_ns + 2 * self._every_s * NS_PER_S,
-            horizon_class=name,
-            intervals=tuple(intervals),
-            calibration=tuple(_calibration(h, record) for h, record in records),
-            skill=tuple(_skill(h, record) for h, record in records),
-            aggregation=Aggregation("substation", bucket(len(layout.leaves))),
-            provenance=self._provenance,
-            fallback=Fallback("recourse", float(climate_w[0, 3])),
-            quality=quality,
-            valid_share=share,
+    def _hear(self, state: OutlookState) -> None:
+        for one in state.said:
+            if one.hint is not None:
+                state.planned = planned.heard(state, one.hint)
+            if one.signal is not None:
+                state.signals = {**state.signals, one.signal.signal: one.signal}
+        state.said = []
+
+    def _issue(self, state: OutlookState, poi: Poi, due: list[HorizonClass]) -> Iterator[Forecast]:
+        since_s = max(int((state.end_ns - state.changed_ns) // NS_PER_S), 0)
+        past = Past(state.ticks_w, state.ticks_known, state.seconds_w, since_s)
+        found = tracked_period(past, self._per_s)
+        unsettled = self._look_back(state, found) if "fast" in due else False
+        facts = self._facts(state, poi, found)
+        quick_w: Any = self.of.chain.raw(past, found) if "fast" in due else None
+        for name in due:
+            if name in self.of.quick:
+                raw_w = quick_w[:, self.of.chain.slices[name]]
+                regime = 2 if unsettled else int(found.samples > 0)
+            else:
+                raw_w, regime = self._slow_raw(state, name)
+            times_ns = self.of.times(name, state.end_ns)
+            if name in self.of.quick and planned.ahead(state, int(times_ns[1][-1])):
+                regime = REGIMES.index("planned")
+            book = state.books[name]
+            sent_w, method = outlook_book.blend(book, name, raw_w, regime)
+            sent_w = self._with_plans(state, sent_w, (name, times_ns))
+            state.books[name] = outlook_book.opened(book, state.end_ns, raw_w, sent_w, regime)
+            state.seq += 1
+            valid_ns = state.end_ns + 2 * self.of.step_ns.get(name, self._every_s * NS_PER_S)
+            told = np.flatnonzero(self.of.archived[name]).tolist()
+            horizons_s = self.of.horizons_s(name).tolist()
+            issue = Issue(name, sent_w, method, *times_ns, regime, valid_ns, horizons_s, told)
+            yield self._writer.forecast(state, issue, facts)
+
+    def _slow_raw(self, state: OutlookState, name: str) -> tuple[Any, int]:
+        """Quantiles of every method, and the regime: planned where the level is to change soon."""
+        job = self.of.slow[name]
+        since_s = (state.end_ns - state.changed_ns) // NS_PER_S
+        span_s = int(np.clip(since_s, FEWEST_S, 300))
+        newest_w = state.seconds_w[-span_s:][state.seconds_known[-span_s:]]
+        level_w = float(newest_w.mean()) if len(newest_w) else float(state.seconds_w[-1])
+        if name == "cop":
+            fives_w = state.fives_w[state.fives_known]
+            least_w = float(fives_w.std()) / 2 if len(fives_w) > 2 else 0.05 * abs(level_w)
+            past = (state.hours_w, state.hours_known)
+        else:
+            least_w = float(state.seconds_w.std()) / 4
+            past = (state.fives_w, state.fives_known)
+        times_ns = self.of.times(name, state.end_ns)
+        steps = [p for p in planned.ahead(state, int(times_ns[1][-1])) if planned.lasting(p)]
+        raw_w = job.raw(*past, level_w, least_w)
+        if not steps:
+            return raw_w, 0
+        stepped_w = planned.moved(steps, state, job.planned(*past, level_w), times_ns)
+        raw_w[METHODS.index("levels")] = stepped_w
+        return raw_w, REGIMES.index("planned")
+
+    def _with_plans(self, state: OutlookState, sent_w: Any, of: tuple[str, Any]) -> Any:
+        """What was announced moves the quantiles, and what the grid asked for caps them."""
+        name, (start_ns, end_ns) = of
+        events = planned.ahead(state, int(end_ns[-1]))
+        if name in self.of.slow:  # lasting changes are in the methods already
+            events = [p for p in events if not planned.lasting(p)]
+        began_ns = planned.resumed(state) if name in self.of.quick else None
+        if began_ns is not None:
+            sent_w = self._as_before(state, sent_w, began_ns, end_ns)
+        sent_w = planned.moved(events, state, sent_w, (start_ns, end_ns))
+        signal = state.signals.get("set_point")
+        if signal is not None and signal.unit == "W":
+            until_ns = end_ns[-1] if signal.until_ns is None else signal.until_ns
+            inside = (start_ns >= signal.t_ns) & (end_ns <= until_ns)
+            sent_w = np.where(inside[:, None], np.minimum(sent_w, signal.value), sent_w)
+        return sent_w
+
+    def _as_before(self, state: OutlookState, sent_w: Any, began_ns: int, end_ns: Any) -> Any:
+        """Within and after a passing event: the minute before it, which the plan then moves."""
+        back_s = (state.end_ns - began_ns) // NS_PER_S + 1
+        before_w = state.ticks_w[-(back_s + 60) * self._per_s : -back_s * self._per_s]
+        if len(before_w) < 30 * self._per_s:
+            return sent_w
+        width = max(int((end_ns[-1] - end_ns[-2]) // NS_PER_S), 0)
+        means_w = before_w if width < 1 else before_w.reshape(-1, self._per_s).mean(axis=1)
+        return np.repeat(futures.quantiles(means_w[None]), len(sent_w), axis=0)
+
+    def _look_back(self, state: OutlookState, found: Period) -> bool:
+        """Whether the level changed within the last minute; when, and how much it swings."""
+        self._swing(state, found)
+        if state.end_ns // NS_PER_S // 60 != (state.end_ns // NS_PER_S - self._every_s) // 60:
+            state.envelope = ramp_bounds(state.seconds_w, state.seconds_known)
+            if len(state.swings_w):
+                ordered_w = np.sort(state.swings_w)
+                half, most = len(ordered_w) // 2, int(0.95 * (len(ordered_w) - 1))
+                state.swing_w = (float(ordered_w[half]), float(ordered_w[most]))
+        span_s = some_s(found, self._per_s)
+        planned.watched(state, span_s)
+        newest_w = state.seconds_w[-60 - span_s :]
+        if len(newest_w) <= 2 * span_s:
+            return False
+        total = futures.running(newest_w - newest_w[-1])
+        levels_w = (total[span_s:] - total[:-span_s]) / span_s
+        wide_w = float(levels_w.max() - levels_w.min())
+        state.ranges_w = np.append(state.ranges_w, wide_w)[-RANGES:]
+        if not wide_w > UNSETTLED * float(np.median(state.ranges_w)):
+            return False
+        jump_w = np.abs(levels_w[span_s:] - levels_w[:-span_s])
+        after = len(levels_w) - 1 - int(np.argmax(jump_w)) - span_s
+        state.changed_ns = max(state.changed_ns, state.end_ns - after * NS_PER_S)
+        return True
+
+    def _swing(self, state: OutlookState, found: Period) -> None:
+        """Zero-to-peak amplitude of the period's fundamental over the newest whole periods."""
+        if not found.samples:
+            return
+        count = int(min(8, 20 * self._per_s // found.samples + 1) * found.samples)
+        newest_w = state.ticks_w[-count:]
+        angle = 2 * np.pi * np.arange(len(newest_w)) / found.samples
+        wave = ((newest_w - newest_w.mean()) * np.exp(1j * angle)).sum()
+        state.swings_w = np.append(state.swings_w, 2 * abs(wave) / len(newest_w))[-RANGES:]
+
+    def _facts(self, state: OutlookState, poi: Poi, found: Period) -> Facts:
+        freq_hz = self._per_s / found.samples if found.samples else 0.0
+        digest = (
+            f"{zlib.crc32(np.ascontiguousarray(state.ticks_w[-10 * self._per_s :]).tobytes()):08x}"
         )
-
-
-def bucket(count: int) -> int:
-    """A count rounded down to 50, 100, 200, 500, …; 0 below 50."""
-    return max((b for b in BUCKETS if b <= count), default=0)
-
-
-def _choose(record: Record) -> int:
-    """Persistence until climatology has shown the smaller loss."""
-    return int(record.n >= TRIED and record.loss_w[1] < record.loss_w[0])
-
-
-def _interval(target_ns: int, method: Any, quantiles_w: Any) -> Interval:
-    names = ("q05_w", "q10_w", "q25_w", "q50_w", "q75_w", "q90_w", "q95_w")
-    values = {name: float(q) for name, q in zip(names, quantiles_w, strict=True)}
-    return Interval(
-        start_ns=target_ns - NS_PER_S, duration_ns=NS_PER_S, agg="mean", method=method, **values
-    )
-
-
-def _calibration(horizon_s: int, record: Record) -> Calibration:
-    coverage = record.covered / record.n if record.n else None
-    return Calibration(horizon_s, NOMINAL, record.n, coverage)
-
-
-def _skill(horizon_s: int, record: Record) -> Skill:
-    if not record.n:
-        return Skill(horizon_s, 0)
-    return Skill(horizon_s, record.n, record.loss_w[0] / record.n, record.loss_w[1] / record.n)
+        share = float(poi.share.mean())
+        return Facts(share, poi.reference_w, freq_hz, found.strength, digest)

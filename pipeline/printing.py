@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["dump", "flat", "table"]
+__all__ = ["CELL_MAX", "dump", "flat", "table"]
 
 CELL_MAX = 60
 
@@ -35,10 +35,10 @@ def flat(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", None if value in ({}, []) else value
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows below their heads."""
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]], most: int = CELL_MAX) -> None:
+    """Print rows below their heads, cells cut at ``most`` characters."""
     cells = [list(map(str, head)), *([_cell(value) for value in row] for row in rows)]
-    cells = [[c if len(c) <= CELL_MAX else f"{c[: CELL_MAX - 1]}…" for c in row] for row in cells]
+    cells = [[c if len(c) <= most else f"{c[: most - 1]}…" for c in row] for row in cells]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         print("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())

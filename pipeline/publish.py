@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from pipeline.outlook import bucket
-from schemas.events import DeadLetter, Forecast, GridEvent, SiteEvent, SiteState
-from schemas.tables import WINDOWS
+from pipeline.outlook_privacy import bucket, kept_horizons, withheld
+from schemas.events import DeadLetter, GridEvent, SiteEvent, SiteState
+from schemas.forecasts import Forecast, ForecastOutcome
+from schemas.tables import TABLES, WINDOWS
 from schemas.topics import cloud_event
 
 __all__ = ["Outgoing", "grid_event", "messages", "tables", "window_batch"]
@@ -46,7 +48,7 @@ def messages(record: Any, poi_id: str) -> Iterable[Outgoing]:
         yield _cloud("grid.event.v1", grid_event(record, poi_id), id_, record.updated_ns)
     elif isinstance(record, SiteState):
         yield _cloud("grid.state.v1", record, f"{record.site_id}:state:{record.t_ns}", record.t_ns)
-    elif isinstance(record, Forecast):
+    elif isinstance(record, Forecast) and not withheld(record):
         id_ = f"{record.site_id}:{record.horizon_class}:{record.issued_ns}"
         yield _cloud("grid.forecast.v1", record, id_, record.issued_ns)
     elif isinstance(record, DeadLetter):
@@ -80,7 +82,7 @@ def _filled(value: Any, count: int, kind: Any) -> Any:
 
 def tables(records: Iterable[tuple[Any, int]]) -> dict[str, list[dict[str, Any]]]:
     """Rows of the archive's tables from records and the frame end that made each."""
-    rows: dict[str, list[dict[str, Any]]] = {"events": [], "states": [], "forecasts": []}
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES if name != "windows"}
     for record, produced_ns in records:
         if isinstance(record, SiteEvent):
             rows["events"].append({**msgspec.to_builtins(record), "produced_ns": produced_ns})
@@ -88,6 +90,10 @@ def tables(records: Iterable[tuple[Any, int]]) -> dict[str, list[dict[str, Any]]
             rows["states"].append({**_state_row(record), "produced_ns": produced_ns})
         elif isinstance(record, Forecast):
             rows["forecasts"] += [{**r, "produced_ns": produced_ns} for r in _forecast_rows(record)]
+        elif isinstance(record, ForecastOutcome):
+            row = msgspec.structs.asdict(record)
+            row["produced_ns"] = row.pop("t_ns")
+            rows["outcomes"].append(row)
     return {name: found for name, found in rows.items() if found}
 
 
@@ -105,12 +111,13 @@ def _state_row(state: SiteState) -> dict[str, Any]:
 
 
 def _forecast_rows(forecast: Forecast) -> Iterable[dict[str, Any]]:
-    known = {c.horizon_s: c for c in forecast.calibration}
-    for interval in forecast.intervals:
-        row = msgspec.structs.asdict(interval)
+    """The intervals the archive keeps; horizons without a record have no coverage."""
+    intervals = forecast.intervals
+    ends_s = [(i.start_ns + i.duration_ns - forecast.issued_ns) / 1e9 for i in intervals]
+    kept = np.flatnonzero(kept_horizons(forecast.horizon_class, np.array(ends_s)))
+    for at, calibration in zip_longest(kept.tolist(), forecast.calibration):
+        row = msgspec.structs.asdict(intervals[at])
         del row["agg"]
-        end_ns = interval.start_ns + interval.duration_ns
-        calibration = known[(end_ns - forecast.issued_ns) // 1_000_000_000]
         yield {
             **row,
             "site_id": forecast.site_id,
@@ -119,6 +126,6 @@ def _forecast_rows(forecast: Forecast) -> Iterable[dict[str, Any]]:
             "data_until_ns": forecast.data_until_ns,
             "valid_until_ns": forecast.valid_until_ns,
             "horizon_class": forecast.horizon_class,
-            "coverage_90": calibration.coverage,
-            "coverage_n": calibration.n,
+            "coverage_90": calibration.coverage if calibration else None,
+            "coverage_n": calibration.n if calibration else 0,
         }

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from pipeline.align import Aligner
+from pipeline.align_state import Block, Said
+from pipeline.commit_files import Told
 from pipeline.dimensions import dimension_rows
 from pipeline.engine import Engine
 from pipeline.engine_state import Outcome
 from pipeline.evidence import Evidence
-from pipeline.lane_state import LaneConfig, SiteMemory
+from pipeline.lane_state import Counters, LaneConfig, SiteMemory
 from pipeline.layout import SiteLayout
+from schemas.events import GridSignal, WorkloadHint
 from schemas.units import NS_PER_S
 
-__all__ = ["Done", "SiteWork"]
+__all__ = ["Done", "SiteWork", "counted"]
+
+TOLD_NS, TOLD_KEPT = 3600 * NS_PER_S, 1000
+"""How long, and how much of, what was said stays on record: longer than two snapshots reach."""
 
 
 class Done(NamedTuple):
@@ -40,7 +46,7 @@ class SiteWork:
 
     def advance(self, quiet: Collection[str]) -> Iterator[Done]:
         """Compute whatever is complete; at the end of the stream, what is left."""
-        for block in self.aligner.advance(quiet):
+        for block in self._blocks(quiet):
             self.state, outcome = self.engine.step(self.state, block)
             self.until_ns = end_ns = self.state.end_ns
             beside = {"waveforms": self.evidence.step(block, outcome.events, end_ns)}
@@ -52,6 +58,53 @@ class SiteWork:
             self.until_ns = end_ns = align.closed_ns + 1
             beside = {"waveforms": self.evidence.finish(outcome.events, end_ns)}
             yield Done(outcome, beside, end_ns, 0)
+
+    def hear(
+        self, record: WorkloadHint | GridSignal, source: tuple[str, int], from_ns: int
+    ) -> None:
+        """
+        Take in what the scheduler or the grid said; a message heard before is passed over.
+
+        ``source`` is topic and offset. It acts from the frame that begins at ``from_ns``, or from
+        the next unclosed one where that is closed.
+        """
+        state = self.aligner.state
+        if any((one.topic, one.offset) == source for one in state.told):
+            return
+        from_ns = max(from_ns, state.closed_ns, 0)
+        hint = record if isinstance(record, WorkloadHint) else None
+        signal = record if isinstance(record, GridSignal) else None
+        self._act([Told(self.layout.site_id, *source, from_ns, hint, signal)])
+
+    def recall(self, told: Iterable[Told]) -> None:
+        """Let what a commit recorded act again from the frame it acted from."""
+        known = {(one.topic, one.offset) for one in self.aligner.state.told}
+        mine = (one for one in told if one.site_id == self.layout.site_id)
+        self._act([one for one in mine if (one.topic, one.offset) not in known])
+
+    def _act(self, told: list[Told]) -> None:
+        state = self.aligner.state
+        said = (Said(one.from_ns, one.hint, one.signal) for one in told)
+        state.said = sorted([*state.said, *said], key=lambda one: one.from_ns)
+        oldest_ns = state.closed_ns - TOLD_NS
+        kept = [one for one in [*state.told, *told] if one.from_ns >= oldest_ns]
+        state.told = kept[-TOLD_KEPT:]
+
+    def _blocks(self, quiet: Collection[str]) -> Iterator[Block]:
+        """Blocks that can be closed, each with what was said until it ends."""
+        for block in self.aligner.advance(quiet):
+            state = self.aligner.state
+            if not state.said or state.said[0].from_ns >= state.closed_ns:
+                yield block
+                continue
+            now = [one for one in state.said if one.from_ns < state.closed_ns]
+            state.said = [one for one in state.said if one.from_ns >= state.closed_ns]
+            yield block._replace(said=tuple(now))
+
+    def is_due(self, taken_ns: int) -> bool:
+        """Whether it moved on by a grid second since ``taken_ns``, or ended."""
+        moved_ns = self.until_ns - taken_ns
+        return moved_ns >= NS_PER_S or (self.aligner.state.finished and moved_ns > 0)
 
     def _explain(self, end_ns: int) -> dict[str, Any]:
         """Once, with the first grid second: what all that follows was computed with."""
@@ -78,3 +131,14 @@ class SiteWork:
             for level, newest_ns in self.aligner.level_newest_ns().items()
             if newest_ns - max(self.until_ns, self.aligner.oldest_ns) > limit_ns
         }
+
+
+def counted(counters: Counters, sites: Collection[SiteWork]) -> None:
+    """Bring a lane's counts up to where its sites stand."""
+    for name in ("late_samples", "gap_cells", "resets", "repeats"):
+        counters.values[name] = sum(getattr(site.aligner.state, name) for site in sites)
+    counters.watermark_ns = min((site.until_ns for site in sites), default=-1)
+    counters.newest_ns = max((site.aligner.newest_ns for site in sites), default=-1)
+    warming = sum(site.state.warming for site in sites)
+    channels = sum(len(site.layout.channel_ids) for site in sites)
+    counters.warming = f"{warming}/{channels}"

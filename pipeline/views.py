@@ -2,9 +2,9 @@
 The archive's views, as SQL: the tables of `schemas.tables` over the visible commits.
 
 Each table is a view with every row (of events: ``event_log``); ``events`` is the latest state of
-each event, ``evidence`` the raw waveforms around it, ``samples`` waveforms sample by sample,
-``commits`` who committed what. Every instant ``*_ns`` has a TIMESTAMP_NS twin
-``*_utc``; ``writer`` and ``commit`` say where a row came from. Paths are absolute.
+each event, ``commits`` who committed what; over them stand the questions of `catalog`. Every
+instant ``*_ns`` has a TIMESTAMP_NS twin ``*_utc``; ``writer`` and ``commit`` say where a row came
+from. Paths are absolute.
 """
 
 from __future__ import annotations
@@ -14,23 +14,26 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from pipeline import catalog, sealed
 from pipeline import commit_files as files
-from pipeline import sealed
 from pipeline.formats import format_of
 from schemas.tables import TABLES, UTC_NS, file_stem, file_stems
 
-__all__ = ["NEEDS", "VIEWS", "definitions", "log_of", "pinned", "text"]
+__all__ = ["TABLE_VIEWS", "VIEWS", "definitions", "log_of", "pinned", "text"]
 
-VIEWS = (
-    *("windows", "events", "event_log", "states", "forecasts", "waveforms", "topologies", "rules"),
-    *("evidence", "samples", "commits"),
-)
-NEEDS = {
-    "events": ("event_log",),
-    "evidence": ("events", "event_log", "waveforms", "rules"),
-    "samples": ("waveforms",),
+TABLE_VIEWS = {
+    "windows": "Power of every node: racks each 10 s, PDUs and substations each second",
+    "events": "Ramps, oscillations and load losses, the newest state of each",
+    "event_log": "Every state of every event",
+    "states": "State of each grid connection, once a second",
+    "forecasts": "Quantile forecasts, as they were made",
+    "waveforms": "Raw samples around events, in blocks of a channel",
+    "topologies": "The sites as they were computed with: nodes, channels, gateways",
+    "rules": "The settings that made the events, and since when",
+    "commits": "Who committed what",
 }
-"""View to the views it is made of."""
+"""View to what it holds."""
+VIEWS = (*TABLE_VIEWS, *(q.name for q in catalog.questions().values() if q.is_view))
 LIVE = "hive_partitioning = true, hive_types = {'writer': VARCHAR, 'commit': BIGINT}"
 SEALED = "hive_partitioning = true, hive_types = {'writer': VARCHAR}"
 RECORD = {
@@ -45,15 +48,33 @@ RECORD = {
 def definitions(root: Path) -> Iterator[str]:
     """SQL of every view and its comments, in order: the commits above the bound, then the runs."""
     manifest = sealed.read(root)  # once: all views switch at one instant
+    yield from _definitions(root, manifest, None)
+    yield from catalog.definitions()
     yield from _definitions(root, manifest, _live(manifest))
 
 
-def pinned(root: Path) -> Iterator[str]:
-    """Like `definitions`, cut at the newest commit of each writer at this instant."""
+def pinned(root: Path, sql: str) -> Iterator[str]:
+    """What a query needs of `definitions`, cut at each writer's newest commit at this instant."""
     manifest = sealed.read(root)  # before the cut: no run goes beyond it
     cut = ", ".join(f"{text(name)}: {n}" for name, n in files.newest_numbers(root).items())
     until = f"commit <= (MAP {{{cut}}})[writer]" if cut else "false"
-    yield from _definitions(root, manifest, f"{_live(manifest)} AND {until}")
+    used = catalog.needed(sql, TABLE_VIEWS) or set(VIEWS)
+    used |= {"event_log"} if "events" in used else set()
+    asked = used & catalog.questions().keys()
+    if asked:
+        yield from _only(used, _definitions(root, manifest, None))
+        yield from _only(used, catalog.definitions(asked))
+    yield from _only(used, _definitions(root, manifest, f"{_live(manifest)} AND {until}"))
+
+
+def _only(used: set[str], statements: Iterator[str]) -> Iterator[str]:
+    """Without comments, and without tables that nobody asks: each costs a look at every commit."""
+    for statement in statements:
+        if statement.startswith("CREATE OR REPLACE VIEW"):
+            if statement.split()[4] in used:
+                yield statement
+        elif not statement.startswith("COMMENT"):
+            yield statement
 
 
 def _live(manifest: sealed.Manifest) -> str:
@@ -62,7 +83,8 @@ def _live(manifest: sealed.Manifest) -> str:
     return " AND ".join([f"writer <> '{files.SCHEMA_WRITER}'", *of])
 
 
-def _definitions(root: Path, manifest: sealed.Manifest, live: str) -> Iterator[str]:
+def _definitions(root: Path, manifest: sealed.Manifest, live: str | None) -> Iterator[str]:
+    """Every table's view; without ``live`` they have columns and no row, and cost no look."""
     form = format_of(root)
     oldest = form.oldest if form else 1
     for table, schema in TABLES.items():
@@ -72,16 +94,16 @@ def _definitions(root: Path, manifest: sealed.Manifest, live: str) -> Iterator[s
             if f.metadata[b"unit"].decode() == UTC_NS
         )
         rows = " UNION ALL ".join(_parts(root, manifest, live, table, oldest))
-        yield f"CREATE VIEW {log_of(table)} AS SELECT *{times} FROM ({rows})"  # noqa: S608
+        yield f"CREATE OR REPLACE VIEW {log_of(table)} AS SELECT *{times} FROM ({rows})"  # noqa: S608
         yield from _comments(log_of(table), schema)
     yield (
-        "CREATE VIEW events AS SELECT * FROM event_log QUALIFY row_number() OVER "
+        "CREATE OR REPLACE VIEW events AS SELECT * FROM event_log QUALIFY row_number() OVER "
         "(PARTITION BY event_id ORDER BY updated_ns DESC, produced_ns DESC, commit DESC) = 1"
     )
     yield from _comments("events", TABLES["events"])
-    yield EVIDENCE
-    yield SAMPLES
-    found = _paths(root, manifest, "commit.json")
+    if not live:
+        return
+    found = _paths(root, manifest, "commit.json", live)
     kinds = ", ".join(f"{name}: '{kind}'" for name, kind in RECORD.items())
     columns = f"writer, commit, {', '.join(RECORD)}"
     rows = (
@@ -89,30 +111,11 @@ def _definitions(root: Path, manifest: sealed.Manifest, live: str) -> Iterator[s
         f"format = 'unstructured', columns = {{{kinds}}}) WHERE {live}"
     )
     sealed_rows = _runs(root, manifest, "commits", "commits", columns)
-    yield f"CREATE VIEW commits AS {' UNION ALL '.join([rows, *sealed_rows])}"
-
-
-EVIDENCE = """CREATE VIEW evidence AS
-SELECT e.event_id, e.kind, e.onset_ns, e.closed_ns, w.* FROM events e
-JOIN waveforms w ON w.site_id = e.site_id
-LEFT JOIN (SELECT site_id, max(pre_s) AS pre_s, max(post_s) AS post_s FROM rules GROUP BY ALL) r
-ON r.site_id = e.site_id
-WHERE w.end_ns > e.onset_ns - (coalesce(r.pre_s, 0) * 1e9)::BIGINT
-AND w.t0_ns < coalesce(e.closed_ns + (coalesce(r.post_s, 0) * 1e9)::BIGINT, w.end_ns)"""
-"""An event's evidence: blocks of its site that overlap [onset - pre, closed + post]."""
-
-SAMPLES = """CREATE VIEW samples AS
-SELECT site_id, channel_id, node_id, level, quantity, t_ns, make_timestamp_ns(t_ns) AS t_utc,
-coalesce(sample_w, (offset_w + scale_w * code)::FLOAT) AS power_w FROM (
-SELECT site_id, channel_id, node_id, level, quantity, scale_w, offset_w,
-unnest(samples_w) AS sample_w, unnest(codes) AS code,
-t0_ns + (2000000000 * unnest(range(n)) + rate_hz::BIGINT) // (2 * rate_hz::BIGINT) AS t_ns
-FROM waveforms)"""
-"""Every sample; power_w is null where nothing was measured."""
+    yield f"CREATE OR REPLACE VIEW commits AS {' UNION ALL '.join([rows, *sealed_rows])}"
 
 
 def _parts(
-    root: Path, manifest: sealed.Manifest, live: str, table: str, oldest: int
+    root: Path, manifest: sealed.Manifest, live: str | None, table: str, oldest: int
 ) -> Iterator[str]:
     """SELECTs of a table's rows, newest columns first: commits and runs by name of file."""
     stems = file_stems(table)
@@ -124,15 +127,17 @@ def _parts(
             name if name in have else f"NULL AS {name}" for name in TABLES[table].names
         )
         columns = f"{known}, writer, commit"
-        found = _paths(root, manifest, f"{stem}.parquet")
-        yield f"SELECT {columns} FROM read_parquet({found}, {LIVE}) WHERE {live}"  # noqa: S608
-        yield from _runs(root, manifest, table, stem, columns)
+        found = _paths(root, manifest, f"{stem}.parquet", live)
+        yield f"SELECT {columns} FROM read_parquet({found}, {LIVE}) WHERE {live or 'false'}"  # noqa: S608
+        if live:
+            yield from _runs(root, manifest, table, stem, columns)
 
 
-def _paths(root: Path, manifest: sealed.Manifest, name: str) -> str:
+def _paths(root: Path, manifest: sealed.Manifest, name: str, live: str | None) -> str:
     """Zero rows first: its schema is the view's, and an expired session finds it gone."""
     first = sealed.sentinel(root, manifest.generation) / name
-    return f"[{text(first)}, {text(root / 'live' / 'writer=*' / 'commit=*' / name)}]"
+    every = [first, root / "live" / "writer=*" / "commit=*" / name] if live else [first]
+    return f"[{', '.join(map(text, every))}]"
 
 
 def _runs(

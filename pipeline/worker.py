@@ -22,7 +22,7 @@ from pipeline.clock import Clock
 from pipeline.lane import Batch, Lane, Message, Outgoing
 from pipeline.metrics import event_line
 from pipeline.settings import Run
-from schemas.topics import TELEMETRY
+from schemas.topics import INPUTS, SAID
 
 __all__ = ["Door", "LaneWorker", "Receipt"]
 
@@ -110,9 +110,7 @@ class LaneWorker:
         self.counts: Counter[str] = Counter()
         self.heard_s = now_s = door.clock.monotonic_s()
         self._door = door
-        self._intakes = {
-            topic: _Intake(lane.start_offsets.get(topic), now_s) for topic in TELEMETRY.values()
-        }
+        self._intakes = {topic: _Intake(lane.start_offsets.get(topic), now_s) for topic in INPUTS}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"lane-{partition}")
         self._awake = asyncio.Event()
         self._closing = False
@@ -215,6 +213,8 @@ class LaneWorker:
         now_s = self._door.clock.monotonic_s()
         quiet = set()
         for topic, intake in self._intakes.items():
+            if topic in SAID:
+                continue
             if intake.inbox or not self._door.read_to_end(topic, self.partition):
                 intake.stirred_s = now_s
             elif now_s - intake.stirred_s >= self._door.run.idle_s:

@@ -1,4 +1,4 @@
-"""``python -m replay demo | run | simulate | score | record``."""
+"""``python -m replay demo | run | simulate | score | forecast-score | record``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.device import choose
 from pipeline.errors import LockstepError
 from pipeline.settings import load
 from pipeline.sites import topologies
-from replay import report
+from replay import forecast_cli, report
 from replay.errors import PlanError, ReplayError, TraceError
 from replay.feed import feed
 from replay.live import demo
@@ -63,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m replay", description="Recorded and simulated traces through the pipeline."
     )
-    verbs = parser.add_subparsers(required=True, metavar="demo | run | simulate | score | record")
+    verbs = parser.add_subparsers(
+        required=True, metavar="demo | run | simulate | score | forecast-score | record"
+    )
     demo = verbs.add_parser("demo", help="the shipped trace: what is in it, what is found")
     demo.add_argument("--live", action="store_true", help="through Kafka and a worker, then here")
     _common(demo)
@@ -91,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--seed", type=int, default=0)
     make.add_argument("--json", action="store_true")
     make.set_defaults(run=_simulate)
+    forecast_cli.add(verbs)
     tape = verbs.add_parser("record", help="live topics to a trace folder")
     tape.add_argument("folder", type=Path)
     tape.add_argument("--sites", type=Path, help="folder of site files (default: the settings')")

@@ -41,6 +41,7 @@ QUIET_POLLS = 3
 CONTENTS = {
     "event_log": "select * from event_log order by updated_ns, event_id",
     "windows": "select * from windows order by t0_ns, node_id, site_id",
+    "waveforms": "select * from waveforms order by t0_ns, channel_id, site_id",
 }
 SQL = """
 select kind, node_id, onset_utc, round(depth_w / 1e3) as depth_kw, round(freq_hz, 2) as freq_hz,
@@ -61,6 +62,7 @@ def prepare(folder: Path, broker: Broker, trace: Trace, *, partitions: int = 1) 
         "LOCKSTEP__ARCHIVE__PATH": str(folder / "archive"),
         "LOCKSTEP__SITES__PATH": str(sites),
         "LOCKSTEP__RUN__HEARTBEAT_S": "5",
+        "LOCKSTEP__DETECT__FORECAST_CONSENT": "true",
     }
     if broker.kind == "mock":
         ours |= {"LOCKSTEP__KAFKA__API_VERSION": "2.3"}
@@ -122,7 +124,8 @@ def archived(root: Path) -> dict[str, int]:
     marks: dict[str, int] = {}
     for folder in (root / "live").glob("writer=*"):
         record = newest_commit(root, folder.name.partition("=")[2])
-        marks.update(record.archived_until_ns if record else {})
+        for site_id, until_ns in record.archived_until_ns.items() if record else ():
+            marks[site_id] = max(until_ns, marks.get(site_id, until_ns))
     return marks
 
 
@@ -206,7 +209,7 @@ def _forecast_line(forecast: dict[str, Any] | None, trace: Trace) -> str:
     held = forecast["calibration"][-1]
     quantiles = "  ".join(f"{q} {report.power_text(last[f'{q}_w'])}" for q in ("q05", "q50", "q95"))
     return (
-        f"forecast  t={when}  +{held['horizon_s']} s  {quantiles}  "
+        f"forecast  t={when}  +{held['horizon_s']:g} s  {quantiles}  "
         f"90 % interval held {held.get('coverage', 0):.0%} of {held['n']}"
     )
 

@@ -9,13 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pipeline.clock import SystemClock
 from pipeline.commits import replay_writer
 from pipeline.detect import DetectSettings
 from pipeline.device import Device
+from pipeline.keeper import step
 from pipeline.lane import Lane, LaneConfig
+from pipeline.settings import Archive
 from replay.feed import stopwatch
 from replay.source import Trace
-from schemas.events import SiteEvent
+from schemas.events import GridSignal, SiteEvent, WorkloadHint
 from schemas.telemetry import Slice
 from schemas.units import NS_PER_S
 
@@ -94,6 +97,7 @@ class Runner:
         elapsed_s = stopwatch()
         waiting: dict[str, list[Slice]] = {}
         cut_ns = fed_ns = self._trace.t0_ns
+        self._tell()
         for piece in self._trace.slices(piece_s):
             if piece.t0_ns - fed_ns >= FEED_NS * piece_s:
                 self._feed(waiting)
@@ -108,7 +112,16 @@ class Runner:
             waiting.setdefault(piece.site_id, []).append(piece)
         self._feed(waiting)
         self._cut(final=True)
-        return self._result(elapsed_s())
+        wall_s = elapsed_s()
+        step(Archive(path=self._archive), SystemClock())  # a long trace leaves many commits
+        return self._result(wall_s)
+
+    def _tell(self) -> None:
+        """What was said beside the trace; each acts from the first frame at or after its time."""
+        said: list[WorkloadHint | GridSignal] = [*self._trace.hints, *self._trace.signals]
+        for number, record in enumerate(sorted(said, key=lambda one: one.t_ns)):
+            if record.site_id in self._lanes:
+                self._lanes[record.site_id].tell(record, number)
 
     def _feed(self, waiting: dict[str, list[Slice]]) -> None:
         for site_id, pieces in waiting.items():

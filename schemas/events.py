@@ -1,4 +1,4 @@
-"""The records the grid and the site get: events, state, forecasts, dead letters, signals, hints."""
+"""The records the grid and the site get: events, state, dead letters, signals, hints."""
 
 from __future__ import annotations
 
@@ -9,22 +9,15 @@ import msgspec
 from schemas.refusal import RowRefusal
 
 __all__ = [
-    "Aggregation",
     "Band",
-    "Calibration",
     "Contributor",
     "DeadLetter",
-    "Fallback",
-    "Forecast",
     "GridEvent",
     "GridSignal",
     "Harmonic",
-    "Interval",
-    "Provenance",
     "Ramp",
     "SiteEvent",
     "SiteState",
-    "Skill",
     "StepTest",
     "WorkloadHint",
     "event_id",
@@ -190,84 +183,6 @@ class SiteState(
     diversity_factor: float | None = None
     observable_max_hz: float | None = None
     unison: float | None = None
-
-
-class Interval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One forecast interval: seven monotone quantiles of its mean power, W."""
-
-    start_ns: int
-    duration_ns: int
-    agg: Literal["mean"]
-    method: Literal["persistence", "climatology"]
-    q05_w: float
-    q10_w: float
-    q25_w: float
-    q50_w: float
-    q75_w: float
-    q90_w: float
-    q95_w: float
-
-
-class Calibration(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How often the 90 % interval of this horizon held so far, over ``n`` outcomes."""
-
-    horizon_s: int
-    nominal: float
-    n: int
-    coverage: float | None = None
-
-
-class Skill(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Mean pinball loss so far (W, over the seven quantiles) of both references at this horizon."""
-
-    horizon_s: int
-    n: int
-    persistence_w: float | None = None
-    climatology_w: float | None = None
-
-
-class Aggregation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the series is made of: level and a bucketed number of sources (0: below 50)."""
-
-    level: str
-    sources_at_least: int
-
-
-class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who computed it: software, version, model."""
-
-    producer: str
-    software_version: str
-    model_id: str
-
-
-class Fallback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to assume after ``valid_until_ns`` when nothing newer came."""
-
-    kind: Literal["recourse"]
-    power_w: float
-
-
-class Forecast(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """``grid.forecast.v1``: quantiles of the POI's mean power by horizon, with their own record."""
-
-    site_id: str
-    poi_id: str
-    seq: int
-    issued_ns: int
-    data_until_ns: int
-    valid_until_ns: int
-    horizon_class: Literal["fast", "scada"]
-    intervals: tuple[Interval, ...]
-    calibration: tuple[Calibration, ...]
-    skill: tuple[Skill, ...]
-    aggregation: Aggregation
-    provenance: Provenance
-    fallback: Fallback
-    quality: Quality
-    valid_share: float
 
 
 class DeadLetter(

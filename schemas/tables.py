@@ -1,5 +1,6 @@
 """
-The archive's tables: windows, events, states, forecasts, waveforms; topologies and rules beside.
+The archive's tables: windows, events, states, forecasts and what came of these, waveforms;
+topologies and rules beside.
 
 Each column carries its ``unit`` and ``doc`` as metadata. Instants (unit `UTC_NS`) are BIGINT
 nanoseconds since 1970, UTC, and get a ``*_utc`` twin in the views. Every table has ``site_id``
@@ -11,6 +12,7 @@ has (`file_stem`), so that old files stay as they are and views fill in what the
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +22,7 @@ __all__ = [
     "FORECASTS",
     "FORMAT",
     "KEYS",
+    "OUTCOMES",
     "RULES",
     "STATES",
     "TABLES",
@@ -269,6 +272,23 @@ RULES = pa.schema(
     ]
 )
 
+OUTCOMES = pa.schema(
+    [
+        SITE,
+        NODE,
+        _instant("issued_ns", "when the forecast was made"),
+        _column("horizon_class", TEXT, "", "which horizon", known=True),
+        _instant("start_ns", "start of the interval; with these columns the forecast's key"),
+        _column("outcome_w", REAL, "W", "mean power that came", known=True),
+        _column("crps_w", REAL, "W", "loss of what was forecast, 2 x mean pinball", known=True),
+        _column("persistence_w", REAL, "W", "the same of probabilistic persistence", known=True),
+        _column("climatology_w", REAL, "W", "the same of climatology", known=True),
+        _column("seasonal_w", REAL, "W", "the same of the last periods' phase", known=True),
+        _column("covered", pa.bool_(), "", "it lay between q05 and q95", known=True),
+        PRODUCED,
+    ]
+)
+
 TABLES: dict[str, Any] = {
     "windows": WINDOWS,
     "events": EVENTS,
@@ -277,6 +297,7 @@ TABLES: dict[str, Any] = {
     "waveforms": WAVEFORMS,
     "topologies": TOPOLOGIES,
     "rules": RULES,
+    "outcomes": OUTCOMES,
 }
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -287,15 +308,18 @@ KEYS: dict[str, tuple[str, ...]] = {
     "waveforms": ("site_id", "channel_id", "quantity", "t0_ns"),
     "topologies": ("site_id", "digest", "valid_from_ns"),
     "rules": ("site_id", "digest", "valid_from_ns"),
+    "outcomes": ("site_id", "node_id", "issued_ns", "horizon_class", "start_ns"),
 }
 """What identifies a row; no archive holds two rows of one key."""
 
 
+@functools.cache
 def file_stem(table: str, form: int = FORMAT) -> str:
     """Name, without suffix, of the files that an archive of this format writes: ``windows-2``."""
     return [stem for stem, (since, _) in file_stems(table).items() if since <= form][-1]
 
 
+@functools.cache
 def file_stems(table: str) -> dict[str, tuple[int, tuple[str, ...]]]:
     """Names of a table's files, oldest first, each with its format and the columns it has."""
     schema = TABLES[table]

@@ -7,12 +7,14 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from schemas import events
+from schemas import events, forecasts
 from schemas.refusal import Refused
 from schemas.telemetry import ARROW, NDJSON, Slice, parse
 from schemas.units import rfc3339
 
 __all__ = [
+    "INPUTS",
+    "SAID",
     "TELEMETRY",
     "TOPICS",
     "CloudEvent",
@@ -104,7 +106,7 @@ TOPICS: tuple[Topic, ...] = (
     _ours("site.event.v1", "every event in full, for the site's operators", events.SiteEvent, 30),
     _ours("grid.event.v1", "the same events as the grid may see them", events.GridEvent, 30),
     _ours("grid.state.v1", "the POI once a second", events.SiteState, 7),
-    _ours("grid.forecast.v1", "aggregated quantile forecasts", events.Forecast, 7),
+    _ours("grid.forecast.v1", "aggregated quantile forecasts", forecasts.Forecast, 7),
     Topic(
         name="telemetry.deadletter.v1",
         carries="what could not be used, with its reason and first KiB",
@@ -120,6 +122,13 @@ TELEMETRY: dict[str, str] = {
     level: f"telemetry.{level}.v1" for level in ("rack", "pdu", "substation")
 }
 """The co-partitioned input topic of each level."""
+
+
+SAID = ("workload.hint.v1", "grid.signal.v1")
+"""What the scheduler and the grid say: co-partitioned with the telemetry."""
+
+INPUTS = (*TELEMETRY.values(), *SAID)
+"""All topics that are read."""
 
 
 def topic(name: str) -> Topic:

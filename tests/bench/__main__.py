@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.device import choose
-from tests.bench import archive, parts, paths, writing
+from tests.bench import archive, parts, paths, queries, writing
 from tests.bench.figures import Figure, machine, table
 
 OUT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
@@ -26,6 +26,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument("--no-broker", action="store_true", help="leave the broker out")
+    parser.add_argument(
+        "--archive-share",
+        type=float,
+        default=0.1,
+        help="size of the archive that is asked; 1: 10 M window rows and 100 M samples",
+    )
     parser.add_argument("--out", type=Path, default=OUT, help="where the JSON goes")
     parser.add_argument("--day-commits", type=int, default=2000, help="86400: the whole day")
     args = parser.parse_args()
@@ -46,6 +52,7 @@ def main() -> int:
             partial(parts.engine_cost, device),
             *(partial(paths.in_process, folder, racks, device) for racks in RACKS),
             partial(paths.lane_alone, folder, BROKER_RACKS, device),
+            partial(queries.section, folder, args.archive_share),
         ]
         if not args.no_broker:
             sections.append(partial(paths.through_broker, folder, BROKER_RACKS))

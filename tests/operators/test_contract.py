@@ -19,7 +19,7 @@ from operators import (
 )
 
 PLAN = segments.plan([[0, 2], [1], [2, 1, 0]], 3)
-DESIGN = oscillations.design(20, window_s=4.0, hop_s=0.5, noise_bins=15)
+DESIGN = oscillations.design(20, windows=((2.0, 55.0), (4.0, 55.0)), hop_s=0.5)
 LAGS = (1, 3, 20)
 
 
@@ -124,7 +124,12 @@ CASES = {
     ),
     "oscillations.periodogram": (
         lambda x: oscillations.start(x, design=DESIGN, until_hop=4),
-        two(lambda x, state: oscillations.periodogram(x, mask(x), state, design=DESIGN), 3),
+        two(
+            lambda x, state: oscillations.periodogram(
+                x, mask(x), state, plan=oscillations.to_namespace(DESIGN, x)
+            ),
+            4,
+        ),
         1,
     ),
 }

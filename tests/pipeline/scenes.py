@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from schemas.events import SiteEvent
+from schemas.tables import file_stem
 from tests.pipeline import site as sites
 from tests.pipeline.lanes import drive
 
@@ -70,3 +72,16 @@ def last(events: list[SiteEvent]) -> list[SiteEvent]:
 def at_s(time_ns: int) -> float:
     """Seconds after the scene's start."""
     return (time_ns - sites.T0_NS) / 1e9
+
+
+def table(root: Path, name: str) -> list[dict[str, Any]]:
+    """All rows of a table in an archive, as archived."""
+    paths = sorted((root / "live").glob(f"writer=*/commit=*/{file_stem(name)}.parquet"))
+    return [row for path in paths for row in pq.read_table(path, partitioning=None).to_pylist()]
+
+
+def archived(root: Path, parts: dict[str, Any], **more: Any) -> Path:
+    """Run parts through a lane and give its archive."""
+    site = sites.topology(**more)
+    drive(sites.open_lane(root, site), sites.as_messages(sites.site_slices(site, parts)), 200)
+    return root

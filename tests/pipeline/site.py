@@ -179,7 +179,7 @@ def open_lane(archive: Path, *sites: Topology, writer: str = "live-p0of1", **mor
         archive=archive,
         writer=writer,
         topologies={site.site.id: site for site in sites},
-        detect=DetectSettings(),
+        detect=DetectSettings(forecast_consent=True),
         **{"device": choose("cpu"), **more},
     )
     return Lane.open(config)

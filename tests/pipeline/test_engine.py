@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline import snapshot
@@ -15,27 +14,11 @@ from pipeline.detect import DetectSettings
 from pipeline.device import choose
 from pipeline.engine import Engine
 from pipeline.layout import SiteLayout
-from schemas.tables import file_stem
 from schemas.units import NS_PER_S
 from tests.pipeline import site as sites
-from tests.pipeline.lanes import drive, eventful
-from tests.pipeline.scenes import metered
+from tests.pipeline.lanes import eventful
+from tests.pipeline.scenes import archived, table
 from tests.pipeline.tiny import Bench, Gate, tiny
-
-QUANTILES = [f"q{q}_w" for q in ("05", "10", "25", "50", "75", "90", "95")]
-
-
-def table(root, name):
-    """All rows of a table in an archive, as archived."""
-    paths = sorted(root.glob(f"live/writer=*/commit=*/{file_stem(name)}.parquet"))
-    return [row for path in paths for row in pq.read_table(path, partitioning=None).to_pylist()]
-
-
-def archived(root, parts, **more):
-    """Run parts through a lane and give its archive."""
-    site = sites.topology(**more)
-    drive(sites.open_lane(root, site), sites.as_messages(sites.site_slices(site, parts)), 200)
-    return root
 
 
 def holes(parts, seed=0):
@@ -108,54 +91,6 @@ def test_the_reference_grows_to_the_largest_second_without_a_rating(tmp_path):
     totals = leaves.reshape(8, 50, 10).mean(axis=2).sum(axis=0)
     found = [row["reference_w"] for row in rows]
     np.testing.assert_allclose(found, np.maximum.accumulate(totals), rtol=1e-9)
-
-
-# ---- forecasts
-
-
-def test_quantiles_are_monotone_and_the_record_is_true(tmp_path):
-    """Every forecast's quantiles ascend; its coverage is that of the forecasts fallen due."""
-    parts = metered(lambda t: 1 + 0.02 * np.sin(t / 7)[None, :] + 0 * t, 100)
-    root = archived(tmp_path, parts)
-    mean_w = {row["t_ns"]: row["power_w"] for row in table(root, "states")}
-    rows = table(root, "forecasts")
-    assert len({row["issued_ns"] for row in rows}) == 19
-    for row in rows:
-        values = [row[q] for q in QUANTILES]
-        assert values == sorted(values)
-        horizon_ns = row["start_ns"] + row["duration_ns"] - row["issued_ns"]
-        assert row["data_until_ns"] == row["issued_ns"] < row["valid_until_ns"]
-        due = [
-            old
-            for old in rows
-            if old["start_ns"] + old["duration_ns"] - old["issued_ns"] == horizon_ns
-            and old["start_ns"] + old["duration_ns"] <= row["issued_ns"]
-        ]
-        outcomes = [mean_w[old["start_ns"] + old["duration_ns"]] for old in due]
-        held = [o["q05_w"] <= w <= o["q95_w"] for o, w in zip(due, outcomes, strict=True)]
-        assert row["coverage_n"] == len(due)
-        share = None if not due else pytest.approx(sum(held) / len(held))
-        assert row["coverage_90"] == share
-    assert max(row["coverage_n"] for row in rows) >= 10
-
-
-def test_the_future_does_not_leak(tmp_path):
-    """With other samples after 30 s, all that was said until then is the same, bit for bit."""
-    parts = eventful()
-    until_ns = sites.T0_NS + 30 * NS_PER_S
-    other = {name: x.copy() for name, x in parts.items()}
-    for name, x in other.items():
-        x[:, 30 * HZ[name] :] *= 0.7
-    one, two = archived(tmp_path / "1", parts), archived(tmp_path / "2", other)
-    for name in ("forecasts", "states", "windows", "events"):
-        early = [
-            [r for r in table(root, name) if r["produced_ns"] <= until_ns] for root in (one, two)
-        ]
-        assert repr(early[0]) == repr(early[1]) != "[]"
-    assert repr(table(one, "states")) != repr(table(two, "states"))
-
-
-# ---- state
 
 
 def blocks_of(bench, parts, names, piece_s=0.5):

@@ -31,9 +31,10 @@ SUFFIXES = [
 """The unit is the last word; a share, ratio, factor or synchrony has none; `value` has `unit`."""
 COUNTS = [
     *("n", "channels", "count", "samples", "seq", "size", "order"),
+    *("n", "channels", "count", "samples", "seq", "size", "min_group"),
     *("offset", "partition", "sources_at_least", "version"),
 ]
-PROBABILITIES = ["nominal", "coverage"]
+PROBABILITIES = ["nominal", "coverage", "coverage_1h", "certainty", "coherence", "skill"]
 PRIVATE = re.compile(r"rack|job|tenant|cohort|gateway|channel_id|contributor|node")
 """No field of a grid-facing record may be named so."""
 QUANTILES = [f"q{p}_w" for p in ("05", "10", "25", "50", "75", "90", "95")]

@@ -128,7 +128,7 @@ def test_unknown_field_is_refused(topic, path):
         ("site.event/v1/ramp_open.json", '"open"', '"closed"', "closed_ns"),
         ("site.event/v1/ramp_open.json", '"onset_ns": 1', '"onset_ns": 0.1', "integer"),
         ("site.event/v1/ramp_open.json", '"quality": "good",', "", "quality"),
-        ("grid.forecast/v1/fast.json", '"q50_w": 1', '"q50_w": 9', "monotone"),
+        ("grid.forecast/v1/fast.json", '"q50_w": 3', '"q50_w": 9', "monotone"),
         ("grid.state/v1/second.json", '"type": "grid.', '"type": "site.', "grid.state.v1"),
         ("grid.state/v1/second.json", '"subject": "cedar"', '"subject": "oak"', "subject"),
         ("grid.signal/v1/set_point.json", '"W"', '"MW"', "MW"),
