@@ -208,6 +208,7 @@ def _open(con: Any, root: Path, sql: str, limits: Limits) -> None:
     con.execute(f"SET memory_limit = '{limits.memory_bytes // MIB} MiB'")
     con.execute(f"SET threads = {limits.threads}")
     con.execute("SET temp_directory = ''")
+    con.execute("SET enable_progress_bar = false")  # it would go to standard output
     con.execute(f"SET allowed_directories = [{text(root / 'live')}, {text(root / 'sealed')}]")
     con.execute("SET enable_external_access = false")
     for statement in pinned(root, sql):

@@ -21,7 +21,7 @@ log = logging.getLogger("lockstep")
 
 LEAST = 32
 """Commits of a writer that make a run worth while."""
-MOST = 512
+MOST = 128
 """Commits of a writer sealed in one step, so that a long backlog goes in pieces."""
 RETAIN_EVERY = 240
 """Steps between two looks for rows that are past their age."""

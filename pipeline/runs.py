@@ -140,10 +140,9 @@ def _of_commits(root: Path, name: str, table: str, records: Sequence[CommitRecor
     """All rows of a table, sorted by key, each with its commit; None where there are none."""
     parts = []
     for record in records:
-        expected = record.rows.get(table, 0)
-        path = file_of(commit_path(root, name, record.n), table)
-        if not expected and not path.exists():
+        if not (expected := record.rows.get(table, 0)):
             continue
+        path = file_of(commit_path(root, name, record.n), table)
         part = rows.conformed(table, _read(path, expected, "commit.json"))
         number = pa.repeat(pa.scalar(record.n, pa.int64()), expected)
         parts.append(part.append_column("commit", number))
@@ -200,5 +199,6 @@ def _stem(table: str) -> str:
 
 def file_of(folder: Path, table: str) -> Path:
     """A commit's or a run's file of a table, whichever format wrote it."""
-    found = (folder / f"{stem}.parquet" for stem in reversed(file_stems(table)))
-    return next((path for path in found if path.exists()), folder / f"{file_stem(table)}.parquet")
+    newest = folder / f"{file_stem(table)}.parquet"
+    old = (folder / f"{stem}.parquet" for stem in file_stems(table))
+    return newest if newest.exists() else next((p for p in old if p.exists()), newest)

@@ -24,9 +24,9 @@ from pipeline import commit_files as files
 from pipeline.commit_files import CommitError, CommitRecord
 from pipeline.durable import fsync_folder, locked
 from pipeline.errors import UsageError
-from pipeline.levels import due
 from pipeline.runs import merge_runs, write_run
 from pipeline.sealed import Manifest, Retired, Run, Sealing
+from pipeline.tiers import due
 from schemas.tables import FORMAT
 from schemas.units import NS_PER_S
 

@@ -41,6 +41,7 @@ QUIET_POLLS = 3
 CONTENTS = {
     "event_log": "select * from event_log order by updated_ns, event_id",
     "windows": "select * from windows order by t0_ns, node_id, site_id",
+    "waveforms": "select * from waveforms order by t0_ns, channel_id, site_id",
 }
 SQL = """
 select kind, node_id, onset_utc, round(depth_w / 1e3) as depth_kw, round(freq_hz, 2) as freq_hz,
@@ -122,7 +123,8 @@ def archived(root: Path) -> dict[str, int]:
     marks: dict[str, int] = {}
     for folder in (root / "live").glob("writer=*"):
         record = newest_commit(root, folder.name.partition("=")[2])
-        marks.update(record.archived_until_ns if record else {})
+        for site_id, until_ns in record.archived_until_ns.items() if record else ():
+            marks[site_id] = max(until_ns, marks.get(site_id, until_ns))
     return marks
 
 

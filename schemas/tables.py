@@ -11,6 +11,7 @@ has (`file_stem`), so that old files stay as they are and views fill in what the
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pyarrow as pa
@@ -258,11 +259,13 @@ KEYS: dict[str, tuple[str, ...]] = {
 """What identifies a row; no archive holds two rows of one key."""
 
 
+@functools.cache
 def file_stem(table: str, form: int = FORMAT) -> str:
     """Name, without suffix, of the files that an archive of this format writes: ``windows-2``."""
     return [stem for stem, (since, _) in file_stems(table).items() if since <= form][-1]
 
 
+@functools.cache
 def file_stems(table: str) -> dict[str, tuple[int, tuple[str, ...]]]:
     """Names of a table's files, oldest first, each with its format and the columns it has."""
     schema = TABLES[table]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pipeline import archive, commits, levels, seal
+from pipeline import archive, commits, seal, tiers
 from pipeline.repartition import repartition
 from pipeline.retain import retain
 from tests.pipeline.archive_rows import commit_second
@@ -13,7 +13,7 @@ from tests.pipeline.archive_rows import commit_second
 
 def main(root: Path) -> None:
     """Create, commit, seal, merge, thin, move."""
-    levels.FAN = 2
+    tiers.FAN = 2
     archive.create(root)
     said("create")
     writer = commits.Writer.claim(root, "live-p0of1")

@@ -34,6 +34,7 @@ def session(path: Path, held_s: float, clock: SystemClock) -> str:
     begun_s = clock.monotonic_s()
     try:
         with duckdb.connect(str(path), read_only=True) as con:
+            con.execute("SET enable_progress_bar = false")
             while asked < 1 or clock.monotonic_s() - begun_s < held_s:
                 events, wrong = look(con)
                 if wrong or events < seen:

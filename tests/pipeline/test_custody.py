@@ -126,7 +126,7 @@ def test_repair_makes_anew_what_can_be_and_sets_aside_what_cannot(root):
 
 def test_repair_prefers_the_run_that_holds_the_others(root, monkeypatch):
     """A list made anew names a merged run, or what it was merged from, never both."""
-    monkeypatch.setattr("pipeline.levels.FAN", 2)
+    monkeypatch.setattr("pipeline.tiers.FAN", 2)
     seal.seal(root, keep=2, most=8, now_ns=lambda: 10**18)
     assert sealed.read(root).retired
     counts = plain(root, COUNTS)[0]

@@ -27,7 +27,7 @@ KINDS = {
     "p0": (archive_rows, "live-p0of2", 1_000_000, "site-a"),
     "p0 again": (archive_rows, "live-p0of2", 1_000_000, "site-a"),
     "p1": (archive_rows, "live-p1of2", 1_000_000, "site-b"),
-    "sealer": (archive_seal, 5, GRACE_S, 300),
+    "sealer": (archive_seal, 5, GRACE_S, 50),
     "within": (archive_reader, GRACE_S / 2),
     "beyond": (archive_reader, GRACE_S * 4),
 }

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import duckdb
 import pytest
 
-from pipeline import archive, commit_files, commits, inventory, keeper, levels, seal, sealed
+from pipeline import archive, commit_files, commits, inventory, keeper, seal, sealed, tiers
 from pipeline.clock import ManualClock
 from pipeline.errors import UsageError
 from pipeline.retain import retain
@@ -44,7 +44,7 @@ def test_twelve_of_a_level_become_one_of_the_next():
     runs, written, most = [], 0, 0
     for _ in range(DAY_S // 32):
         runs.append(run(32))
-        while parts := levels.due(runs):
+        while parts := tiers.due(runs):
             at = runs.index(parts[0])
             runs[at : at + len(parts)] = [run(sum(p.rows["commits"] for p in parts))]
             written += runs[at].rows["commits"]
@@ -57,10 +57,10 @@ def test_twelve_of_a_level_become_one_of_the_next():
 
 def test_a_merge_stays_within_its_limits():
     """Neither rows nor bytes beyond what fits beside everything else; full runs are left alone."""
-    assert len(levels.due([run(32, rows=199_000)] * 12)) == 5
-    assert len(levels.due([run(32, size=10 << 20)] * 12)) == 3
-    assert levels.due([run(32, rows=600_000)] * 200) == ()
-    assert levels.due([run(32)] * 11) == ()
+    assert len(tiers.due([run(32, rows=199_000)] * 12)) == 5
+    assert len(tiers.due([run(32, size=10 << 20)] * 12)) == 3
+    assert tiers.due([run(32, rows=600_000)] * 200) == ()
+    assert tiers.due([run(32)] * 11) == ()
 
 
 def test_runs_of_all_sizes_do_not_pile_up():
@@ -68,10 +68,10 @@ def test_runs_of_all_sizes_do_not_pile_up():
     draw, runs = random.Random(4), []
     for _ in range(2000):
         runs.append(run(draw.choice([1, 3, 32, 400, 3600])))
-        while parts := levels.due(runs):
+        while parts := tiers.due(runs):
             at = runs.index(parts[0])
             runs[at : at + len(parts)] = [run(sum(p.rows["commits"] for p in parts))]
-    assert len(runs) <= levels.CROWD
+    assert len(runs) <= tiers.CROWD
 
 
 def write(root, seconds):
@@ -84,7 +84,7 @@ def write(root, seconds):
 
 def test_merged_runs_hold_the_same_rows_and_go_when_nobody_reads_them(root, monkeypatch):
     """Every door gives the same before, between and after; an old session is told, then they go."""
-    monkeypatch.setattr(levels, "FAN", 3)
+    monkeypatch.setattr(tiers, "FAN", 3)
     clock = ManualClock(10**18)
     write(root, range(60))
     ask = [f"FROM {view} ORDER BY ALL" for view in ("windows", "event_log", "commits")]

@@ -1,4 +1,4 @@
-"""Which runs of a writer are to become one: levels, as commits to minutes, hours and days."""
+"""Which runs of a writer are to become one: tiers, as minutes, hours and days."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from pipeline.sealed import Run
 __all__ = ["due"]
 
 FAN = 12
-"""Runs of one level that make one of the next."""
-LEVEL_COMMITS = 32
-"""Commits of a run of the lowest level, about."""
+"""Runs of one tier that make one of the next."""
+TIER_COMMITS = 32
+"""Commits of a run of the lowest tier, about."""
 MERGED_ROWS = 1_000_000
 MERGED_BYTES = 32 << 20
 """No merge takes more: it happens in memory, beside everything else."""
 CROWD = 6 * FAN
-"""More unmerged runs than these are merged whatever their levels."""
+"""More unmerged runs than these are merged whatever their tiers."""
 
 
 def due(runs: Sequence[Run]) -> tuple[Run, ...]:
     """
     Runs, next to each other, that are to be merged now; () while there are none.
 
-    A merge takes runs of one level, so that a row is written anew once a level: after a day of a
-    commit a second about 5 times. A run near the limits is left as it is.
+    A merge takes runs of one tier, so that a row is written anew once a tier: after a day of a
+    commit a second about 3 times. A run near the limits is left as it is.
     """
     stretch: list[Run] = []
     for run in runs:
-        if stretch and (_full(run) or _level(run) != _level(stretch[0])):
+        if stretch and (_full(run) or _tier(run) != _tier(stretch[0])):
             stretch = []
         if not _full(run):
             stretch.append(run)
@@ -51,9 +51,9 @@ def _crowded(runs: Sequence[Run]) -> tuple[Run, ...]:
     return min(long, key=lambda parts: sum(run.count for run in parts), default=())
 
 
-def _level(run: Run) -> int:
+def _tier(run: Run) -> int:
     commits = max(run.rows.get("commits", 1), 1)
-    return max(int(math.log(commits / LEVEL_COMMITS, FAN) + 0.5), 0)
+    return max(int(math.log(commits / TIER_COMMITS, FAN) + 0.5), 0)
 
 
 def _full(run: Run) -> bool:
