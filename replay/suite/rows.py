@@ -82,6 +82,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     def as_json(self) -> dict[str, Any]:
         """The row as ``replay score SUITE --json`` gives it."""
         told: dict[str, Any] = msgspec.to_builtins(self)
+        told |= {k: None for k in ("figure", "low", "high") if _unknown(told[k])}
         counts, goal = told.pop("counts"), told.pop("goal")
         limit = goal or {"limit": None, "kind": None}
         return {

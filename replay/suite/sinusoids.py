@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipeline.device import CPU
+from pipeline.spectra import Spectra
 from replay.suite import bounds, intervals, yardsticks
 from replay.suite.backgrounds import Noise
 from replay.suite.case import Case, Setup
@@ -112,6 +114,7 @@ class _Tones(Case, frozen=True):
             "RMS": [
                 yardsticks.first_after(alarms_s, t.onset_s, t.end_s - t.onset_s) for t in tones
             ],
+            "pfa": Spectra(scene.layout, setup.detect, CPU).pfa,
             "others": len(run.events) - sum(x[0] is not None for x in late),
             "days": self._seconds() / 86_400,
         }
@@ -137,14 +140,13 @@ class Detection(_Tones, frozen=True, tag="tone-detection"):
     """
     Share of sinusoids found, by lambda in the longest window, beside the bound for known noise.
 
-    Each lasts as long as the longest window: what is found is found with that lambda or less.
+    Each lasts as long as the longest window: what is found is found with that lambda or less. The
+    bound knows frequency and noise, at the false alarms that the budget gives one bin's test.
     """
 
     strengths: tuple[float, ...] = (15.0, 20.0, 30.0, 40.0, 60.0)
     judged_at: float = 60.0
     least: float | None = 0.9
-    false_alarm: float = 1.6e-8
-    """Of one test of one bin, for the bound."""
 
     def sizes(self) -> tuple[float, ...]:
         """Lambdas."""
@@ -156,19 +158,19 @@ class Detection(_Tones, frozen=True, tag="tone-detection"):
         return swing_w, self.longest_s
 
     def rows(self, done: list[Any]) -> list[Row]:
-        """One row a lambda, the bound in its note; the frequency of the found ones beside CRB."""
-        rows = []
+        """One row a lambda, the bound in its note."""
+        rows, pfa = [], done[0]["pfa"]
         for size in self.strengths:
             trials = [x for one in done for x in one["trials"] if x[0] == size]
             late = [x[1] for x in trials if x[1] is not None]
-            bound = bounds.detected(size, self.false_alarm)
+            bound = bounds.detected(size, pfa)
             rows.append(
                 share_row(
                     self.name,
                     f"sinusoids found at lambda {size:g}",
                     (len(late), len(trials)),
                     self.least if size == self.judged_at else None,
-                    note=f"bound {bound:.3f} (known noise and frequency, {self.false_alarm:g})",
+                    note=f"bound {bound:.3f} (known noise and frequency, {pfa:.2g})",
                     counts=counts_of([x[1] is not None for x in trials], late, 0, 0.0),
                 )
             )

@@ -10,7 +10,7 @@ import msgspec
 from pipeline.detect import DetectSettings
 from replay.errors import PlanError
 from replay.suite.delays import Delays
-from replay.suite.estimates import Frequency
+from replay.suite.estimates import Damping, Frequency
 from replay.suite.field import Field
 from replay.suite.jobs import Jobs
 from replay.suite.quiet import Quiet
@@ -19,7 +19,18 @@ from replay.suite.sinusoids import Detection, Sequential
 from replay.suite.steps import PartialSteps, Steps
 from replay.suite.work import Order, work_off
 
-Family = Quiet | Steps | PartialSteps | Delays | Detection | Sequential | Frequency | Jobs | Field
+Family = (
+    Quiet
+    | Steps
+    | PartialSteps
+    | Delays
+    | Detection
+    | Sequential
+    | Frequency
+    | Damping
+    | Jobs
+    | Field
+)
 
 __all__ = ["FOLDER", "Suite", "find_suite", "load_suite", "run_suite"]
 

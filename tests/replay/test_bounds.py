@@ -7,7 +7,15 @@ import math
 import numpy as np
 import pytest
 
+from operators import budget
+from pipeline.detect import DetectSettings
+from pipeline.spectra import ROWS_SHARE
 from replay.suite import bounds, cusum
+from replay.suite.case import Setup
+from replay.suite.delays import false_alarms_per_sample
+from replay.suite.drive import lockstep
+from replay.suite.sinusoids import Sequential
+from replay.suite.sites import layout_of
 from replay.suite.whitening import burg, whitened
 
 
@@ -102,3 +110,12 @@ def test_the_whitener_finds_what_was_put_in() -> None:
     z = whitened(1000.0 + x, fit, 10)[4000:]
     assert z.std() == pytest.approx(1.0, rel=0.03)
     assert abs(float(np.mean(z[1:] * z[:-1]))) < 0.02
+
+
+def test_a_node_s_share_is_what_the_engine_gives_it() -> None:
+    """The suite's rates of false alarms, from the engine's own settings and layout."""
+    watched, detect = len(layout_of(80, 10).watched), DetectSettings()
+    share = ROWS_SHARE * budget.share(detect.false_alarms_per_day, "oscillation") / watched
+    assert Sequential(name="a").false_alarms_per_day == pytest.approx(share)
+    per_sample = false_alarms_per_sample(Setup(detect, lockstep), 80)
+    assert per_sample * 864_000 * watched == pytest.approx(detect.step_share)

@@ -15,9 +15,9 @@ from replay.suite.work import Order
 
 SUITE = load_suite(FOLDER / "detectors-short.toml")
 BEHIND = {
-    "tone-delay": "one window of 20 s and a floor of 0.3 % of the site",
-    "training-hour": "nothing below 0.3 Hz, and lines are judged by one window",
-    "isone-case-3": "amplitude of the 20-s window, not of the peak",
+    "tone-detection": "opens with a wrong frequency, or stays open with one over the next",
+    "tone-delay": "opens with a wrong frequency, or stays open with one over the next",
+    "training-hour": "half the edges open nothing or more than one event",
 }
 """Cases the detectors do not keep yet; strict: one that is kept must leave this list."""
 
@@ -59,7 +59,7 @@ SABOTAGE = [
     ("step-1-percent", DEAF, {"racks": 80, "trials": 6, "per_piece": 6}),
     ("partial-step", DEAF, {"racks": 80, "trials": 6, "per_piece": 6}),
     ("delay-gaussian", DEAF, {"trials": 2, "per_piece": 6, "warm_s": 300, "apart_s": 120}),
-    ("isone-case-3", {"oscillation_on": 1e9, "votes_on": 1e9}, {}),
+    ("isone-case-3", {"oscillation_floor_share": 1e9, "votes_floor_share": 1e9}, {}),
 ]
 
 
