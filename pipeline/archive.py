@@ -113,10 +113,12 @@ def _write_catalog(root: Path, draft: Path) -> None:
         # 1.0 is what every duckdb since reads
         con.execute(f"ATTACH {text(draft)} AS archive (STORAGE_VERSION 'v1.0.0')")
         con.execute("USE archive")
+        con.execute("BEGIN")  # each statement by itself would be fsynced
         for statement in statements:
             con.execute(statement)
         con.execute("CREATE TABLE catalog_of (definition VARCHAR)")
         con.execute("INSERT INTO catalog_of VALUES (?)", ["\n".join(statements)])
+        con.execute("COMMIT")
         con.execute("CHECKPOINT archive")
         con.execute("USE memory")
         con.execute("DETACH archive")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -227,12 +228,13 @@ class Engine:
         second = second._replace(bands_w=self._bands.step(seen.looks, second.share))
         outcome.windows.extend(self._windows.step(state.windows, second))
         top = self.layout.top
-        factor = self._coincidence(state, second)
+        factor, movement = self._diversity(state, second)
         extra = {
             "reference_w": state.reference_w,
             "synchrony": float(part["synchrony"][top].max()) or None,
             "coincidence_factor": factor,
             "diversity_factor": 1 / factor if factor else None,
+            **movement,
             "warming": state.warming,
         }
         outcome.states.append(site_state(self.layout, state.windows, second, seen.bands, extra))
@@ -240,13 +242,29 @@ class Engine:
         state.outlook, forecasts = self._outlook.step(state.outlook, poi)
         outcome.forecasts.extend(forecasts)
 
-    def _coincidence(self, state: EngineState, second: Second) -> float:
-        leaves = self.layout.leaves
+    def _diversity(self, state: EngineState, second: Second) -> tuple[float, dict[str, Any]]:
+        """Coincidence factor of the leaves, and how their moves fall together."""
+        leaves, home = self.layout.leaves, self.device.download
         rows = self.layout.channel_nodes[leaves.start : leaves.stop]
         x = self.device.upload(second.mean_w[rows][:, None])
         v = self.device.upload(second.share[rows][:, None] > 0)
+        found = diversity.movement(x, v, state.diversity)
+        together, apart, most = (float(home(y)[0, 0]) for y in found)
+        moves = {
+            "ramp_coincidence_factor": together or None,
+            "effective_sources": _coarse(apart),
+            "move_concentration": math.ceil(100 * most) / 100 or None,
+        }
         factor, state.diversity = diversity.coincidence_factor(x, v, state.diversity)
-        return float(self.device.download(factor)[0, 0])
+        return float(home(factor)[0, 0]), moves
+
+
+def _coarse(count: float) -> float | None:
+    """Rounded down to 1, 2, 5, 10, 20, …; None below 1."""
+    if count < 1:
+        return None
+    decade = 10.0 ** math.floor(math.log10(count))
+    return max(step * decade for step in (1, 2, 5) if step * decade <= count)
 
 
 def _total(values: Any) -> float:

@@ -95,14 +95,15 @@ def _definitions(root: Path, manifest: sealed.Manifest, live: str | None) -> Ite
         )
         rows = " UNION ALL ".join(_parts(root, manifest, live, table, oldest))
         yield f"CREATE OR REPLACE VIEW {log_of(table)} AS SELECT *{times} FROM ({rows})"  # noqa: S608
-        yield from _comments(log_of(table), schema)
+        if live:
+            yield from _comments(log_of(table), schema)
     yield (
         "CREATE OR REPLACE VIEW events AS SELECT * FROM event_log QUALIFY row_number() OVER "
         "(PARTITION BY event_id ORDER BY updated_ns DESC, produced_ns DESC, commit DESC) = 1"
     )
-    yield from _comments("events", TABLES["events"])
     if not live:
         return
+    yield from _comments("events", TABLES["events"])
     found = _paths(root, manifest, "commit.json", live)
     kinds = ", ".join(f"{name}: '{kind}'" for name, kind in RECORD.items())
     columns = f"writer, commit, {', '.join(RECORD)}"

@@ -167,7 +167,14 @@ class Band(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
 class SiteState(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """``grid.state.v1``: once a grid second, what the POI does and how good the picture is."""
+    """
+    ``grid.state.v1``: once a grid second, what the POI does and how good the picture is.
+
+    Over the last minute: ``ramp_coincidence_factor`` is the greatest move of the sum over the sum
+    of the greatest moves, ``effective_sources`` how many that moved independently would be as
+    smooth (rounded down to 1, 2, 5, 10, 20, …, so that it does not count racks),
+    ``move_concentration`` the Herfindahl index of who moves (to 0.01, likewise).
+    """
 
     site_id: str
     poi_id: str
@@ -181,6 +188,9 @@ class SiteState(
     synchrony: float | None = None
     coincidence_factor: float | None = None
     diversity_factor: float | None = None
+    ramp_coincidence_factor: float | None = None
+    effective_sources: float | None = None
+    move_concentration: float | None = None
     observable_max_hz: float | None = None
     unison: float | None = None
 

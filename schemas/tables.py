@@ -17,6 +17,21 @@ from typing import Any
 
 import pyarrow as pa
 
+from schemas.columns import (
+    LEVEL,
+    NODE,
+    PRODUCED,
+    REAL,
+    SITE,
+    TEXT,
+    UTC_NS,
+    WHOLE,
+    column,
+    instant,
+    later,
+)  # fmt: skip
+from schemas.explanations import RULES, TOPOLOGIES, WAVEFORMS
+
 __all__ = [
     "EVENTS",
     "FORECASTS",
@@ -39,30 +54,6 @@ VERSION = 1
 """Of ``commit.json``."""
 FORMAT = 2
 """Of the archive: its tables and their columns. 2: waveforms, topologies, rules; wider windows."""
-UTC_NS = "ns since 1970, UTC"
-
-TEXT, WHOLE, REAL = pa.string(), pa.int64(), pa.float64()
-
-
-def _column(name: str, kind: Any, unit: str, doc: str, *, known: bool = False) -> Any:
-    """Column with its unit and meaning; ``known`` columns are never null."""
-    return pa.field(name, kind, nullable=not known, metadata={"unit": unit, "doc": doc})
-
-
-def _later(since: int, column: Any) -> Any:
-    """Column that archives before this format do not have; never a known one."""
-    return column.with_metadata({**column.metadata, "since": str(since)})
-
-
-def _instant(name: str, doc: str, *, known: bool = True) -> Any:
-    """Column of instants."""
-    return _column(name, WHOLE, UTC_NS, doc, known=known)
-
-
-SITE = _column("site_id", TEXT, "", "everything behind one grid connection", known=True)
-NODE = _column("node_id", TEXT, "", "rack, PDU or substation of the site", known=True)
-LEVEL = _column("level", TEXT, "", "rack, pdu or substation", known=True)
-PRODUCED = _instant("produced_ns", "end of the frame that made the row")
 _BANDS = {"0p15_1": "0.15-1", "1_5": "1-5", "5_15": "5-15", "15_55": "15-55"}
 _SLOW_BAND = {"0p01_0p15": "0.01-0.15"}
 
@@ -71,20 +62,20 @@ WINDOWS = pa.schema(
         SITE,
         NODE,
         LEVEL,
-        _instant("t0_ns", "start of the window"),
-        _column("duration_ns", WHOLE, "ns", "length of the window", known=True),
-        _column("mean_w", REAL, "W", "mean of the valid samples"),
-        _column("min_w", REAL, "W", "smallest valid sample"),
-        _column("max_w", REAL, "W", "largest valid sample"),
-        _column("ramp_up_w_per_s", REAL, "W/s", "steepest climb within the window"),
-        _column("ramp_down_w_per_s", REAL, "W/s", "steepest fall within the window"),
-        _column("valid_share", REAL, "0..1", "share of the window's slots that were measured"),
+        instant("t0_ns", "start of the window"),
+        column("duration_ns", WHOLE, "ns", "length of the window", known=True),
+        column("mean_w", REAL, "W", "mean of the valid samples"),
+        column("min_w", REAL, "W", "smallest valid sample"),
+        column("max_w", REAL, "W", "largest valid sample"),
+        column("ramp_up_w_per_s", REAL, "W/s", "steepest climb within the window"),
+        column("ramp_down_w_per_s", REAL, "W/s", "steepest fall within the window"),
+        column("valid_share", REAL, "0..1", "share of the window's slots that were measured"),
         PRODUCED,
         *(
-            _later(2, _column(f"band_{name}_w", REAL, "W", f"amplitude in {hertz} Hz, 0 to peak"))
+            later(2, column(f"band_{name}_w", REAL, "W", f"amplitude in {hertz} Hz, 0 to peak"))
             for name, hertz in {**_SLOW_BAND, **_BANDS}.items()
         ),
-        _later(2, _column("synchrony", REAL, "0..1", "share of moved power that steps together")),
+        later(2, column("synchrony", REAL, "0..1", "share of moved power that steps together")),
     ]
 )
 
@@ -104,46 +95,49 @@ _HARMONIC = pa.struct([("order", WHOLE), ("amplitude_w", REAL)])
 
 EVENTS = pa.schema(
     [
-        _column("event_id", TEXT, "", "site, family, end of the opening frame, rank", known=True),
-        _column("kind", TEXT, "", "ramp, synchronized_ramp, oscillation or load_loss", known=True),
+        column("event_id", TEXT, "", "site, family, end of the opening frame, rank", known=True),
+        column("kind", TEXT, "", "ramp, synchronized_ramp, oscillation or load_loss", known=True),
         SITE,
         NODE,
         LEVEL,
-        _column("state", TEXT, "", "open, update or closed", known=True),
-        _instant("onset_ns", "when it began"),
-        _instant("opened_ns", "newest sample that was needed to open it"),
-        _instant("updated_ns", "of this row; with event_id the row's key"),
-        _instant("closed_ns", "when it closed; null while open", known=False),
-        _later(2, _column("statistic", REAL, "1", "what opened it")),
-        _later(2, _column("threshold", REAL, "1", "what the statistic had to pass")),
-        _later(2, _instant("end_ns", "when nine tenths of the depth were reached", known=False)),
-        _column("depth_w", REAL, "W", "power moved, negative for a drop"),
-        _column("duration_s", REAL, "s", "length of the ramp"),
-        _later(2, _column("monotone_s", REAL, "s", "until the power first went back")),
-        _column("ramp_w_per_s", REAL, "W/s", "steepness of the ramp"),
-        _later(2, _column("ramp_error_w_per_s", REAL, "W/s", "its standard error")),
-        _column("synchrony", REAL, "0..1", "share of the moved power that steps the same way"),
-        _column("onset_spread_s", REAL, "s", "between the first and the last channel's onset"),
-        _column("freq_hz", REAL, "Hz", "frequency of the oscillation"),
-        _column("amplitude_w", REAL, "W", "zero to peak"),
-        _column("damping_ratio", REAL, "1", "of the oscillation"),
-        _column("peak_share", REAL, "0..1", "power moved as a share of the authority's peak"),
-        _column("channels", pa.list_(TEXT), "", "channels that took part"),
-        _column("contributors", pa.list_(_CONTRIBUTOR), "W, rad", "each channel's part"),
-        _later(
+        column("state", TEXT, "", "open, update or closed", known=True),
+        instant("onset_ns", "when it began"),
+        instant("opened_ns", "newest sample that was needed to open it"),
+        instant("updated_ns", "of this row; with event_id the row's key"),
+        instant("closed_ns", "when it closed; null while open", known=False),
+        later(2, column("statistic", REAL, "1", "what opened it")),
+        later(2, column("threshold", REAL, "1", "what the statistic had to pass")),
+        later(2, instant("end_ns", "when nine tenths of the depth were reached", known=False)),
+        column("depth_w", REAL, "W", "power moved, negative for a drop"),
+        column("duration_s", REAL, "s", "length of the ramp"),
+        later(2, column("monotone_s", REAL, "s", "until the power first went back")),
+        column("ramp_w_per_s", REAL, "W/s", "steepness of the ramp"),
+        later(2, column("ramp_error_w_per_s", REAL, "W/s", "its standard error")),
+        column("synchrony", REAL, "0..1", "share of the moved power that steps the same way"),
+        column("onset_spread_s", REAL, "s", "between the first and the last channel's onset"),
+        column("freq_hz", REAL, "Hz", "frequency of the oscillation"),
+        column("amplitude_w", REAL, "W", "zero to peak"),
+        column("damping_ratio", REAL, "1", "of the oscillation"),
+        column("peak_share", REAL, "0..1", "power moved as a share of the authority's peak"),
+        column("channels", pa.list_(TEXT), "", "channels that took part"),
+        column("contributors", pa.list_(_CONTRIBUTOR), "W, rad", "each channel's part"),
+        later(
             2,
-            _column("step_test", _STEP_TEST, "s, 1, W", "what a step was judged by"),
+            column("step_test", _STEP_TEST, "s, 1, W", "what a step was judged by"),
         ),
-        _column("quality", TEXT, "", "good, or the reason for doubt", known=True),
-        _column("merged_into", TEXT, "", "event_id of the event it turned out to be"),
+        column("quality", TEXT, "", "good, or the reason for doubt", known=True),
+        column("merged_into", TEXT, "", "event_id of the event it turned out to be"),
         PRODUCED,
-        _later(2, _column("growth_per_s", REAL, "1/s", "rate at which the amplitude grows")),
-        _later(2, _column("origin", TEXT, "", "forced or natural")),
-        _later(2, _column("harmonics", pa.list_(_HARMONIC), "1, W", "multiples of the frequency")),
-        _later(2, _column("resonance_hz", REAL, "Hz", "the site's configured mode it falls on")),
-        _later(2, _column("unison", REAL, "0..1", "share of the leaves' swing that adds up")),
-        _later(2, _column("averaged", pa.bool_(), "", "no sensor shows this frequency in full")),
-        _later(2, _column("groups", pa.list_(pa.list_(TEXT)), "", "channels that swing together")),
+        later(2, column("growth_per_s", REAL, "1/s", "rate at which the amplitude grows")),
+        later(2, column("origin", TEXT, "", "forced or natural")),
+        later(2, column("harmonics", pa.list_(_HARMONIC), "1, W", "multiples of the frequency")),
+        later(2, column("resonance_hz", REAL, "Hz", "the site's configured mode it falls on")),
+        later(2, column("ramp_coincidence_factor", REAL, "0..1", "how far moves coincide")),
+        later(2, column("effective_sources", REAL, "1", "independent sources as smooth")),
+        later(2, column("move_concentration", REAL, "0..1", "Herfindahl index of who moves")),
+        later(2, column("unison", REAL, "0..1", "share of the leaves' swing that adds up")),
+        later(2, column("averaged", pa.bool_(), "", "no sensor shows this frequency in full")),
+        later(2, column("groups", pa.list_(pa.list_(TEXT)), "", "channels that swing together")),
     ]
 )
 
@@ -152,29 +146,30 @@ _RAMP_SPANS = ("5s", "15s", "60s", "600s")
 STATES = pa.schema(
     [
         SITE,
-        _instant("t_ns", "the second this row describes ends here"),
-        _column("power_w", REAL, "W", "power of the site"),
-        _column("reference_w", REAL, "W", "what shares are taken of"),
-        _column("synchrony", REAL, "0..1", "share of the moved power that steps the same way"),
-        _column("coincidence_factor", REAL, "0..1", "peak of the sum over sum of the peaks"),
-        _column("diversity_factor", REAL, "1", "sum of the peaks over peak of the sum"),
+        instant("t_ns", "the second this row describes ends here"),
+        column("power_w", REAL, "W", "power of the site"),
+        column("reference_w", REAL, "W", "what shares are taken of"),
+        column("synchrony", REAL, "0..1", "share of the moved power that steps the same way"),
+        column("coincidence_factor", REAL, "0..1", "peak of the sum over sum of the peaks"),
+        column("diversity_factor", REAL, "1", "sum of the peaks over peak of the sum"),
         *(
-            _column(f"ramp_{way}_{span}_w", REAL, "W", f"largest {word} within {span}")
+            column(f"ramp_{way}_{span}_w", REAL, "W", f"largest {word} within {span}")
             for span in _RAMP_SPANS
             for way, word in (("up", "climb"), ("down", "fall"))
         ),
-        _column("valid_share", REAL, "0..1", "share of the slots that were measured"),
+        column("valid_share", REAL, "0..1", "share of the slots that were measured"),
         *(
-            _column(f"band_{name}_w", REAL, "W", f"amplitude in {hertz} Hz, zero to peak")
+            column(f"band_{name}_w", REAL, "W", f"amplitude in {hertz} Hz, zero to peak")
             for name, hertz in _BANDS.items()
         ),
-        _column("observable_max_hz", REAL, "Hz", "above this the site cannot be seen"),
-        _column("quality", TEXT, "", "good, or the reason for doubt", known=True),
+        column("observable_max_hz", REAL, "Hz", "above this the site cannot be seen"),
+        column("quality", TEXT, "", "good, or the reason for doubt", known=True),
         PRODUCED,
-        _later(
-            2, _column("band_0p01_0p15_w", REAL, "W", "amplitude in 0.01-0.15 Hz, zero to peak")
-        ),
-        _later(2, _column("unison", REAL, "0..1", "share of the leaves' swing that adds up")),
+        later(2, column("band_0p01_0p15_w", REAL, "W", "amplitude in 0.01-0.15 Hz, zero to peak")),
+        later(2, column("ramp_coincidence_factor", REAL, "0..1", "how far moves coincide")),
+        later(2, column("effective_sources", REAL, "1", "independent sources as smooth")),
+        later(2, column("move_concentration", REAL, "0..1", "Herfindahl index of who moves")),
+        later(2, column("unison", REAL, "0..1", "share of the leaves' swing that adds up")),
     ]
 )
 
@@ -182,92 +177,19 @@ FORECASTS = pa.schema(
     [
         SITE,
         NODE,
-        _instant("issued_ns", "when it was made"),
-        _instant("data_until_ns", "newest data it rests on"),
-        _instant("valid_until_ns", "not to be used after"),
-        _column("horizon_class", TEXT, "", "which horizon", known=True),
-        _instant("start_ns", "start of the interval it speaks of"),
-        _column("duration_ns", WHOLE, "ns", "length of that interval", known=True),
-        _column("method", TEXT, "", "how it was made", known=True),
+        instant("issued_ns", "when it was made"),
+        instant("data_until_ns", "newest data it rests on"),
+        instant("valid_until_ns", "not to be used after"),
+        column("horizon_class", TEXT, "", "which horizon", known=True),
+        instant("start_ns", "start of the interval it speaks of"),
+        column("duration_ns", WHOLE, "ns", "length of that interval", known=True),
+        column("method", TEXT, "", "how it was made", known=True),
         *(
-            _column(f"q{level}_w", REAL, "W", f"{level} % quantile of the mean power")
+            column(f"q{level}_w", REAL, "W", f"{level} % quantile of the mean power")
             for level in ("05", "10", "25", "50", "75", "90", "95")
         ),
-        _column("coverage_90", REAL, "0..1", "share of past outcomes between q05 and q95"),
-        _column("coverage_n", WHOLE, "1", "past outcomes counted"),
-        PRODUCED,
-    ]
-)
-
-WAVEFORMS = pa.schema(
-    [
-        SITE,
-        _column("channel_id", TEXT, "", "metering point", known=True),
-        NODE,
-        LEVEL,
-        _column("quantity", TEXT, "", "power", known=True),
-        _instant("t0_ns", "time of the first sample; sample i lies at t0 + round(i / rate)"),
-        _instant("end_ns", "end of the last sample's slot"),
-        _column("rate_hz", TEXT, "Hz", "whole number, or 1/n", known=True),
-        _column("n", WHOLE, "1", "samples, missing ones included", known=True),
-        _column("scale_w", REAL, "W", "sample = offset_w + scale_w * code, rounded to float32"),
-        _column("offset_w", REAL, "W", "null where samples_w holds the samples"),
-        _column("codes", pa.list_(pa.int32()), "scale_w", "null in the list: not measured"),
-        _column("samples_w", pa.list_(pa.float32()), "W", "where no grid holds the samples"),
-        PRODUCED,
-    ]
-)
-"""Raw samples around events: one channel's block of slots without a break, 10 s at most."""
-
-_NODE = pa.struct(
-    [
-        ("node_id", TEXT),
-        ("level", TEXT),
-        ("parent", TEXT),
-        ("rating_w", REAL),
-        ("cohorts", pa.list_(TEXT)),
-    ]
-)
-_CHANNEL = pa.struct(
-    [
-        ("channel_id", TEXT),
-        ("node_id", TEXT),
-        ("level", TEXT),
-        ("gateway_id", TEXT),
-        ("rate_hz", TEXT),
-        ("resolution_w", REAL),
-        ("averaging_s", REAL),
-        ("poll_s", REAL),
-    ]
-)
-
-TOPOLOGIES = pa.schema(
-    [
-        SITE,
-        _column("digest", TEXT, "", "sha256 of site_file", known=True),
-        _instant("valid_from_ns", "end of the first frame computed with it"),
-        _column("authority", TEXT, "", "balancing authority"),
-        _column("authority_peak_w", REAL, "W", "what peak_share is taken of"),
-        _column("nodes", pa.list_(_NODE), "", "racks, PDUs and the substation", known=True),
-        _column(
-            "channels", pa.list_(_CHANNEL), "", "metering points and their gateways", known=True
-        ),
-        _column("site_file", TEXT, "", "the site as TOML, every entry written out", known=True),
-        PRODUCED,
-    ]
-)
-
-RULES = pa.schema(
-    [
-        SITE,
-        _column("digest", TEXT, "", "sha256 of version and settings", known=True),
-        _instant("valid_from_ns", "end of the first frame computed with them"),
-        _column(
-            "software_version", TEXT, "", "of lockstep; source where not installed", known=True
-        ),
-        _column("pre_s", REAL, "s", "samples kept from before an event's onset"),
-        _column("post_s", REAL, "s", "and from after its close"),
-        _column("settings", TEXT, "", "JSON: {detect: …, evidence: …}", known=True),
+        column("coverage_90", REAL, "0..1", "share of past outcomes between q05 and q95"),
+        column("coverage_n", WHOLE, "1", "past outcomes counted"),
         PRODUCED,
     ]
 )
@@ -276,15 +198,15 @@ OUTCOMES = pa.schema(
     [
         SITE,
         NODE,
-        _instant("issued_ns", "when the forecast was made"),
-        _column("horizon_class", TEXT, "", "which horizon", known=True),
-        _instant("start_ns", "start of the interval; with these columns the forecast's key"),
-        _column("outcome_w", REAL, "W", "mean power that came", known=True),
-        _column("crps_w", REAL, "W", "loss of what was forecast, 2 x mean pinball", known=True),
-        _column("persistence_w", REAL, "W", "the same of probabilistic persistence", known=True),
-        _column("climatology_w", REAL, "W", "the same of climatology", known=True),
-        _column("seasonal_w", REAL, "W", "the same of the last periods' phase", known=True),
-        _column("covered", pa.bool_(), "", "it lay between q05 and q95", known=True),
+        instant("issued_ns", "when the forecast was made"),
+        column("horizon_class", TEXT, "", "which horizon", known=True),
+        instant("start_ns", "start of the interval; with these columns the forecast's key"),
+        column("outcome_w", REAL, "W", "mean power that came", known=True),
+        column("crps_w", REAL, "W", "loss of what was forecast, 2 x mean pinball", known=True),
+        column("persistence_w", REAL, "W", "the same of probabilistic persistence", known=True),
+        column("climatology_w", REAL, "W", "the same of climatology", known=True),
+        column("seasonal_w", REAL, "W", "the same of the last periods' phase", known=True),
+        column("covered", pa.bool_(), "", "it lay between q05 and q95", known=True),
         PRODUCED,
     ]
 )

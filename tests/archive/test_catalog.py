@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipeline import archive, catalog
+from pipeline import archive, catalog, views
 from pipeline.views import TABLE_VIEWS
 
 QUESTIONS = catalog.questions()
@@ -145,3 +145,22 @@ def test_the_door_makes_only_what_a_query_leans_on(root) -> None:
     }
     assert catalog.needed("SELECT 'ramp_mileage'", ()) == {"ramp_mileage", "poi_seconds"}
     assert catalog.needed("SELECT 1", TABLE_VIEWS) == set()
+
+
+def test_an_offset_in_the_text_counts(ask) -> None:
+    """One instant in three spellings is one instant: there is no local time."""
+    spelt = ("2026-03-01T01:30:00+01:00", "2026-03-01 00:30:00", "2026-02-28T19:30:00-05:00")
+    found = [ask(f"FROM poi_means(from_utc := '{text}') ORDER BY ALL") for text in spelt]
+    assert found[0]
+    assert sorted(map(_rounded, found[0])) == sorted(map(_rounded, found[1]))
+    assert sorted(map(_rounded, found[0])) == sorted(map(_rounded, found[2]))
+
+
+def test_questions_are_bound_before_a_commit_is_looked_at(root) -> None:
+    """Views over views would each cost a look at every commit, at every publication."""
+    statements = [s for s in views.definitions(root) if s.startswith("CREATE")]
+    looks = [k for k, s in enumerate(statements) if "writer=*" in s]
+    bound = [k for k, s in enumerate(statements) if s.startswith(("CREATE MACRO", "CREATE VIEW"))]
+    assert len(bound) > 2 * len(VIEWS)
+    assert max(bound) < min(looks)
+    assert len(looks) == len(TABLE_VIEWS) - 1  # events stands on event_log

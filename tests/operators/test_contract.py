@@ -122,6 +122,14 @@ CASES = {
         two(lambda x, state: diversity.coincidence_factor(x, mask(x), state), 1),
         1,
     ),
+    "diversity.movement": (
+        lambda x: diversity.start(x, window=13),
+        lambda x, state: (
+            tuple(diversity.movement(x, mask(x), state)),
+            diversity.coincidence_factor(x, mask(x), state)[1],
+        ),
+        1,
+    ),
     "oscillations.periodogram": (
         lambda x: oscillations.start(x, design=DESIGN, until_hop=4),
         two(

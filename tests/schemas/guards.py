@@ -24,6 +24,8 @@ SUFFIXES = [
         "clip",
         "synchrony",
         "unison",
+        "concentration",
+        "effective_sources",
         "x_over_r",
         "value",
     ),
