@@ -23,6 +23,8 @@ from schemas.units import NS_PER_S
 __all__ = ["Jobs"]
 
 _HOUR_S = 3600
+_PAUSE_W = 14e3
+"""A rack while a checkpoint is written: flat, no iterations."""
 _EDGE_S = 2.0
 _FREQ_SHARE = 0.05
 
@@ -82,8 +84,8 @@ class Jobs(Case, frozen=True, tag="jobs"):
             edge_s=min(0.3, period_s / 10),
             compute_w=40e3,
             communicate_w=24e3,
-            idle_w=8e3,
-            checkpoint_w=14e3,
+            idle_w=_PAUSE_W,
+            checkpoint_w=_PAUSE_W,
             checkpoint_every_s=float(rng.uniform(*self.checkpoint_every_s)),
             checkpoint_s=float(rng.uniform(*self.checkpoint_s)),
         )
