@@ -68,7 +68,7 @@ class OscillationState(NamedTuple):
     background_w2: Any
     """Usual squared amplitude of the differences in each bin; (channel, bin), W^2."""
     sums: Any
-    """Cumulative log-likelihood ratios, one row a size of line; (size, channel, bin)."""
+    """Cumulative log-likelihood ratio of each bin; (channel, bin)."""
     learned: Any
     """Looks each window's past rests on; (channel, window), int64."""
     until_hop: int
@@ -91,7 +91,7 @@ def start(x_w: Any, *, design: OscillationDesign, until_hop: int) -> Oscillation
         xp.zeros((rows, design.window + 1), dtype=x_w.dtype, device=where),
         xp.zeros((rows, design.window + 1), dtype=xp.bool, device=where),
         xp.zeros((rows, bins), dtype=x_w.dtype, device=where),
-        xp.zeros((design.drift[0].shape[0], rows, bins), dtype=x_w.dtype, device=where),
+        xp.zeros((rows, bins), dtype=x_w.dtype, device=where),
         xp.zeros((rows, len(design.looks)), dtype=xp.int64, device=where),
         until_hop,
     )
@@ -113,6 +113,8 @@ class OscillationPlan(NamedTuple):
     base: Any
     factor: Any
     offset: Any
+    louder: Any
+    """`Neighbours.offset` by bin."""
     cap: Any
     """`CAP` over the neighbours' mean logarithm; without limit where there are too few of them."""
     heard: Any
@@ -132,6 +134,7 @@ def to_namespace(design: OscillationDesign, like: Any) -> OscillationPlan:
         )
 
     windows, most, _ = design.bars.shape
+    offset = design.wide.offset[design.wide.block_of]
     return OscillationPlan(
         design,
         [_arrays.table(look.taper, like) for look in design.looks],
@@ -139,18 +142,17 @@ def to_namespace(design: OscillationDesign, like: Any) -> OscillationPlan:
         _arrays.table(design.tested, like),
         _arrays.table(design.gain, like),
         near(design.narrow),
-        Neighbours(
-            *(_arrays.table(part, like, dtype=xp.int64) for part in design.wide[:4]),
-            *(_arrays.table(part, like) for part in design.wide[4:]),
+        Neighbours._make(
+            _arrays.table(part, like, dtype=xp.int64 if part.dtype.kind == "i" else None)
+            for part in design.wide
         ),
         _arrays.table(design.memory, like, dtype=xp.int64),
         _arrays.table(design.bars.reshape(windows * most, 4), like),
         _arrays.table(np.arange(windows) * most, like, dtype=xp.int64),
-        _arrays.table(design.drift[0][:, None, :], like),
-        _arrays.table(design.drift[1][:, None, :], like),
-        _arrays.table(
-            np.where(np.isfinite(design.wide.offset), CAP * math.exp(EULER), np.inf), like
-        ),
+        _arrays.table(design.drift[0], like),
+        _arrays.table(design.drift[1], like),
+        _arrays.table(offset, like),
+        _arrays.table(np.where(np.isfinite(offset), CAP * math.exp(EULER), np.inf), like),
         _arrays.table(design.tested / design.height, like),
     )
 
@@ -189,7 +191,7 @@ def _around(logs: Any, wide: Neighbours) -> Any:
     xp, total = array_namespace(logs), _running(logs)
     before = xp.take(total, wide.inner_low, axis=-1) - xp.take(total, wide.low, axis=-1)
     after = xp.take(total, wide.high, axis=-1) - xp.take(total, wide.inner_high, axis=-1)
-    return (before + after) * wide.weight
+    return xp.take((before + after) * wide.weight, wide.block_of, axis=-1)
 
 
 def _expected(power: Any, past: Any, plan: OscillationPlan) -> tuple[Any, Any]:
@@ -203,7 +205,7 @@ def _expected(power: Any, past: Any, plan: OscillationPlan) -> tuple[Any, Any]:
     both = xp.log(xp.maximum(xp.stack([power, smooth]), tiny))
     means = _around(both, plan.wide)
     now, before = means[0, ...], means[1, ...]
-    louder = smooth * xp.exp(now - before + plan.wide.offset)
+    louder = smooth * xp.exp(now - before + plan.louder)
     usual = xp.maximum(xp.where(line, own, smooth), louder)
     return xp.maximum(xp.minimum(usual, xp.exp(now) * plan.cap), tiny), line
 
@@ -250,7 +252,7 @@ def _look(
     ratio = power / expected
     past, learned = _learn(power, ratio, state, enough, plan)
     seen = ratio * (ready * plan.tested)
-    lasting = xp.max(sums, axis=0) * plan.heard
+    lasting = sums * plan.heard
     amplitude_w = xp.sqrt(power) * plan.gain
     state = state._replace(background_w2=past, sums=sums, learned=learned)
     return (seen * bar, lasting, seen * vote, amplitude_w), state
@@ -277,7 +279,7 @@ def periodogram(
         ``(|Y|^2 / noise) / threshold`` of the newest window: 1 is the budget's threshold. Zero
         where the window holds too few measured samples or nothing is known of the noise.
     lasting : array, shape (channel, bin, hop)
-        The greater cumulative sum of log-likelihood ratios over its threshold.
+        The cumulative sum of log-likelihood ratios over its threshold.
     votes : array, shape (channel, bin, hop)
         As ``now``, over the threshold of a vote.
     amplitude_w : array, shape (channel, bin, hop)

@@ -28,6 +28,10 @@ GONE = 0.33
 """The line is gone when its newest two periods show less than this share of what they do else."""
 CLEAR = 4.0
 """Standard errors from which the newest two periods' amplitude tells anything."""
+SETTLES = 10.0
+"""Periods after its opening at which it is measured anew."""
+FADES = 0.5
+"""Share of its amplitude at which its decay is measured, once."""
 ALIVE = 0.5
 """Share of the threshold down to which the line goes on."""
 RISE = 1.02
@@ -255,7 +259,14 @@ class OscillationEvents:
         gone = newest_w < GONE * tone.level_w and tone.level_w > CLEAR * error_w
         if not gone:
             tone.level_w += 0.1 * (newest_w - tone.level_w)
+        if newest_w < FADES * tone.amplitude_w and not tone.fading and not gone:
+            tone.fading = True
+            self._parts.growth(tone, looks)
         tone.missed_s = tone.missed_s + 1 if gone or not tone.heard else 0
+        age_s = (time_ns - tone.opened_ns) / NS_PER_S
+        if not tone.settled and tone.missed_s == 0 and age_s >= SETTLES / tone.now_hz:
+            tone.settled = True
+            self._parts.measure(tone, looks, anew=True)
         clear_w = newest_w if newest_w >= PLAIN * error_w else 0.0
         if gone or not tone.heard or max(tone.now_w, clear_w) <= RISE * tone.amplitude_w:
             return []

@@ -105,6 +105,10 @@ class OpenTone:
     level_w: float = 0.0
     """Usual amplitude of its newest two periods."""
     heard: bool = True
+    settled: bool = False
+    """It has been measured over a window that it fills."""
+    fading: bool = False
+    """Its decay has been measured."""
     missed_s: int = 0
     beside_s: int = 0
     contributors: tuple[Contributor, ...] = ()
