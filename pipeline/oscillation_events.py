@@ -244,7 +244,7 @@ class OscillationEvents:
         if float(self._device.download(share)[0]) < STEADY:
             return False
         whole_w, _ = self._parts.amplitude(looks, line.feed, line.row, line.freq_hz, line.window_s)
-        span_s = max(2 / line.freq_hz, NEWEST * line.window_s)
+        span_s = _newest_s(line)
         newest_w, error_w = self._parts.amplitude(looks, line.feed, line.row, line.freq_hz, span_s)
         return newest_w >= STILL * whole_w or newest_w + 2 * error_w >= whole_w
 
@@ -344,7 +344,7 @@ class OscillationEvents:
 
     def _begin(self, looks: Looks, found: Line, time_ns: int, rank: int) -> OpenTone:
         at = (looks, found.feed, found.row, found.freq_hz)
-        newest_w, _ = self._parts.amplitude(*at, max(2 / found.freq_hz, NEWEST * found.window_s))
+        newest_w, _ = self._parts.amplitude(*at, _newest_s(found))
         share = min(found.amplitude_w / max(newest_w, 1e-300), 1.0)
         share = min(oscillations.FLAT_MASS * share + oscillations.FALL / 2, 1.0)
         tone = OpenTone(
@@ -368,6 +368,11 @@ class OscillationEvents:
 
 def _tone(line: Line) -> Tone:
     return Tone(line.freq_hz, 1 / line.window_s, line.amplitude_w)
+
+
+def _newest_s(line: Line) -> float:
+    """Two to four periods; the latter where that is no more than a part of the window."""
+    return max(2 / line.freq_hz, min(NEWEST * line.window_s, 4 / line.freq_hz))
 
 
 def _of(tone: OpenTone) -> Tone:

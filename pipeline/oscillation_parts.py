@@ -30,6 +30,8 @@ HARMONICS = 10
 SURE = 3.0
 """Standard errors from which growth or decay is told."""
 SNAPSHOTS = 8
+COMMON = 0.25
+"""Of the greatest part in the common motion: what takes part in it at least."""
 GAP_RAD = 0.8
 """A gap this wide between phases parts two groups."""
 FORCED_HARMONIC = 0.05
@@ -166,10 +168,8 @@ class Parts:
             z = unison.snapshots(x, tone.freq_hz, rate_hz=rate_hz, count=count)
             value, weight, _ = (home(a) for a in unison.leading(z))
             pfa = budget.share(self._detect.false_alarms_per_day, "synchrony") / budget.DAY_S
-            if float(value) < budget.tracy_widom_threshold(pfa, x.shape[0], count):
-                seen = seen[:0]
-            else:
-                seen = seen[weight[seen] >= 0.1 / x.shape[0]]
+            if float(value) >= budget.tracy_widom_threshold(pfa, x.shape[0], count):
+                seen = np.flatnonzero(weight >= COMMON * weight.max())
         tone.unison, tone.groups = None, ()
         if len(seen) < self._detect.votes_least:
             return
