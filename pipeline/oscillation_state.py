@@ -13,6 +13,10 @@ from schemas.events import Contributor, Harmonic
 __all__ = ["Bank", "Feed", "Line", "Look", "Looks", "OpenTone", "OscillationTrack", "Past"]
 
 
+NEWEST = 0.3
+"""Most of a window that its newest part may be."""
+
+
 class Bank(NamedTuple):
     """Windows of one hop over one series: the feed's own rate, or one made slower from it."""
 
@@ -82,6 +86,11 @@ class Line(NamedTuple):
     row: int
     window_s: float
     excess: float
+
+    @property
+    def newest_s(self) -> float:
+        """Its newest part: two to four periods, the latter where they are a part of the window."""
+        return max(2 / self.freq_hz, min(NEWEST * self.window_s, 4 / self.freq_hz))
 
 
 @dataclasses.dataclass
