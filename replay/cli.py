@@ -94,14 +94,17 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--json", action="store_true")
     make.set_defaults(run=_simulate)
     forecast_cli.add(verbs)
-    tape = verbs.add_parser("record", help="live topics to a trace folder")
-    tape.add_argument("folder", type=Path)
-    tape.add_argument("--sites", type=Path, help="folder of site files (default: the settings')")
-    _broker(tape)
-    tape.add_argument("--duration-s", type=float, default=60.0)
-    tape.add_argument("--json", action="store_true")
-    tape.set_defaults(run=_record)
+    _tape(verbs.add_parser("record", help="live topics to a trace folder"))
     return parser
+
+
+def _tape(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--sites", type=Path, help="folder of site files (default: the settings')")
+    _broker(parser)
+    parser.add_argument("--duration-s", type=float, default=60.0)
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(run=_record)
 
 
 def _common(parser: argparse.ArgumentParser) -> None:

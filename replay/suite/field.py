@@ -80,7 +80,7 @@ class Field(Case, frozen=True, tag="field"):
                 size_w and abs(size_w / self.amplitude_w - 1),
                 0.05,
             ),
-            "closed after the end, s": (closed_s and closed_s - self.ends_s, 20.0),
+            "closed, s off the end": (closed_s and abs(closed_s - self.ends_s), 20.0),
             f"events before {self.quiet_until_s:g} s": (one["before"], 0.0),
             "events in all": (one["events"], 1.0),
         }
