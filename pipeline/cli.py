@@ -1,4 +1,4 @@
-"""``python -m pipeline``: run, check, topics, archive, sql; every error is one sentence."""
+"""``python -m pipeline``: run, check, topics, archive, fleet, sql; an error is one sentence."""
 
 from __future__ import annotations
 
@@ -71,6 +71,17 @@ def parser() -> argparse.ArgumentParser:
     archive.add_argument("--archive", type=Path, metavar="DIR", help="default: archive.path")
     archive.add_argument("--json", action="store_true")
     archive.set_defaults(does=_archive)
+
+    fleet = doors.add_parser(
+        "fleet", parents=[common], help="forecast of several sites together, from the archive"
+    )
+    fleet.add_argument("sites", help="site ids, with commas")
+    fleet.add_argument(
+        "--horizon", choices=["fast", "scada", "dispatch", "cop"], default="dispatch"
+    )
+    fleet.add_argument("--archive", type=Path, metavar="DIR", help="default: archive.path")
+    fleet.add_argument("--json", action="store_true")
+    fleet.set_defaults(does=_fleet)
 
     sql = doors.add_parser("sql", parents=[common], help="ask the archive, at any time")
     sql.add_argument("query", help="one SELECT, in quotes")
@@ -219,6 +230,18 @@ def _sql(args: argparse.Namespace) -> int:
         writer.writerows(rows)
     else:
         _table(columns, rows)
+    return 0
+
+
+def _fleet(args: argparse.Namespace) -> int:
+    from pipeline.fleet import as_rows, fleet_forecast  # noqa: PLC0415
+
+    root = args.archive or _load(args).archive.path
+    rows = as_rows(fleet_forecast(root, args.sites.split(","), args.horizon))
+    if args.json:
+        _dump(rows)
+    else:
+        _table(list(rows[0]), [list(row.values()) for row in rows])
     return 0
 
 

@@ -1,8 +1,8 @@
 """
 The archive's views, as SQL: the tables of `schemas.tables` over the visible commits.
 
-``windows, states, forecasts`` and ``event_log`` hold every row; ``events`` the latest state of
-each event; ``commits`` who committed what. Every instant ``*_ns`` has a TIMESTAMP_NS twin
+``windows, states, forecasts, outcomes`` and ``event_log`` hold every row; ``events`` the latest
+state of each event; ``commits`` who committed what. Every instant ``*_ns`` has a TIMESTAMP_NS twin
 ``*_utc``; ``writer`` and ``commit`` say where a row came from. Paths are absolute.
 """
 
@@ -19,7 +19,7 @@ from schemas.tables import TABLES, UTC_NS
 
 __all__ = ["VIEWS", "definitions", "log_of", "pinned", "text"]
 
-VIEWS = ("windows", "events", "event_log", "states", "forecasts", "commits")
+VIEWS = ("windows", "events", "event_log", "states", "forecasts", "outcomes", "commits")
 LIVE = "hive_partitioning = true, hive_types = {'writer': VARCHAR, 'commit': BIGINT}"
 SEALED = "hive_partitioning = true, hive_types = {'writer': VARCHAR}"
 RECORD = {

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.device import choose
-from tests.bench import parts, paths
+from tests.bench import forecasts, parts, paths
 from tests.bench.figures import Figure, machine, table
 
 OUT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
@@ -39,6 +39,7 @@ def main() -> int:
             parts.parse_cost,
             partial(parts.commit_cost, folder),
             partial(parts.engine_cost, device),
+            forecasts.forecast_cost,
             *(partial(paths.in_process, folder, racks, device) for racks in RACKS),
             partial(paths.lane_alone, folder, BROKER_RACKS, device),
         ]
