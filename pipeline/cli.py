@@ -72,6 +72,19 @@ def parser() -> argparse.ArgumentParser:
     archive.add_argument("--json", action="store_true")
     archive.set_defaults(does=_archive)
 
+    _fleet_door(doors, common)
+
+    sql = doors.add_parser("sql", parents=[common], help="ask the archive, at any time")
+    sql.add_argument("query", help="one SELECT, in quotes")
+    sql.add_argument("--archive", type=Path, metavar="DIR", help="default: archive.path")
+    form = sql.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true")
+    form.add_argument("--csv", action="store_true")
+    sql.set_defaults(does=_sql)
+    return top
+
+
+def _fleet_door(doors: Any, common: argparse.ArgumentParser) -> None:
     fleet = doors.add_parser(
         "fleet", parents=[common], help="forecast of several sites together, from the archive"
     )
@@ -82,15 +95,6 @@ def parser() -> argparse.ArgumentParser:
     fleet.add_argument("--archive", type=Path, metavar="DIR", help="default: archive.path")
     fleet.add_argument("--json", action="store_true")
     fleet.set_defaults(does=_fleet)
-
-    sql = doors.add_parser("sql", parents=[common], help="ask the archive, at any time")
-    sql.add_argument("query", help="one SELECT, in quotes")
-    sql.add_argument("--archive", type=Path, metavar="DIR", help="default: archive.path")
-    form = sql.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true")
-    form.add_argument("--csv", action="store_true")
-    sql.set_defaults(does=_sql)
-    return top
 
 
 def _load(args: argparse.Namespace) -> Settings:

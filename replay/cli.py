@@ -91,6 +91,11 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--json", action="store_true")
     make.set_defaults(run=_simulate)
     forecast_cli.add(verbs)
+    _record_verb(verbs)
+    return parser
+
+
+def _record_verb(verbs: Any) -> None:
     tape = verbs.add_parser("record", help="live topics to a trace folder")
     tape.add_argument("folder", type=Path)
     tape.add_argument("--sites", type=Path, help="folder of site files (default: the settings')")
@@ -98,7 +103,6 @@ def _parser() -> argparse.ArgumentParser:
     tape.add_argument("--duration-s", type=float, default=60.0)
     tape.add_argument("--json", action="store_true")
     tape.set_defaults(run=_record)
-    return parser
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
