@@ -23,16 +23,21 @@ RISE, FALL = 0.25, 0.1
 """Shares of a window over which its taper rises, at the oldest, and falls, at the newest sample."""
 FLAT_MASS = 1 - (RISE + FALL) / 2
 """Mean of the taper; a line in the newest u of a window shows (u - FALL / 2) / FLAT_MASS."""
+BLOCK = 8
+"""Bins that share one wide neighbourhood."""
 GUARD = 2 * NARROW
 """Bins below the first that are computed for their neighbours' sake and not tested; half above."""
-SEQUENTIAL = (2.0, 8.0)
-"""Line over noise for which the two cumulative sums are the likelihood ratio."""
 EULER = 0.5772156649015329
 WARM = 32.0
 """Independent values the noise must rest on before the sums start."""
+LINE_SIZE = 3.0
+"""
+Line over noise for which the cumulative sum is the likelihood ratio. Weaker lines are stronger in
+a window four times as long, stronger ones are found by a single window.
+"""
 SINGLE, SUMS = 0.75, 0.25
 """
-Shares of the budget of the single window and of the two sums. The sums get less: their noise is
+Shares of the budget of the single window and of the sum over time. The sum gets less: its noise is
 not exactly known, and what is wrong with it adds up (simulated: 3 times too many at 2.5 s).
 """
 
@@ -51,7 +56,7 @@ class Look(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """Bins around each bin, without its own main lobe; host values, (bin,) each."""
+    """Bins around each block of bins, without their own main lobe; host values, (block,) each."""
 
     low: Any
     inner_low: Any
@@ -61,6 +66,8 @@ class Neighbours(NamedTuple):
     """1 / their number."""
     offset: Any
     """From their mean logarithm to that of the least power they make likely."""
+    block_of: Any
+    """Block of each bin; (bin,) int64."""
 
 
 class OscillationDesign(NamedTuple):
@@ -93,9 +100,9 @@ class OscillationDesign(NamedTuple):
     where the cumulative sums may rest on it; (window, 1 + most looks, 4).
     """
     drift: tuple[Any, Any]
-    """What a look adds to each cumulative sum: factor of the ratio, and offset; (2, bin) each."""
+    """What a look adds to the cumulative sum: factor of the ratio, and offset; (bin,) each."""
     height: float
-    """Threshold of the cumulative sums."""
+    """Threshold of the cumulative sum."""
 
 
 def hann(length: int) -> Any:
@@ -159,18 +166,24 @@ def _near(places: list[slice]) -> tuple[Any, Any, Any]:
 
 def _around(places: list[slice]) -> Neighbours:
     """`WIDE` bins to either side but for the line itself, as far as the window's bins go."""
-    parts = []
+    parts, anchor_of, anchors = [], [], 0
     for place in places:
         bins = np.arange(place.start, place.stop)
-        low, high = (np.clip(bins + k, place.start, place.stop) for k in (-WIDE, WIDE + 1))
-        inner = [np.clip(bins + k, place.start, place.stop) for k in (-NARROW, NARROW + 1)]
+        middle = np.arange(place.start + BLOCK // 2, place.stop + BLOCK // 2, BLOCK)
+        gap = NARROW + BLOCK // 2
+        low, high = (np.clip(middle + k, place.start, place.stop) for k in (-WIDE, WIDE + 1))
+        inner = [np.clip(middle + k, place.start, place.stop) for k in (-gap, gap + 1)]
         parts.append((low, inner[0], inner[1], high))
+        anchor_of.append((bins - place.start) // BLOCK + anchors)
+        anchors += len(middle)
     low, inner_low, inner_high, high = (np.concatenate(p) for p in zip(*parts, strict=True))
     count = (high - low) - (inner_high - inner_low)
     # the logarithm of an exponential has mean -0.577 and variance pi^2 / 6; half the bins count
     doubt = np.sqrt(math.pi**2 / 6 / np.maximum(count / PAD, 0.5))
     offset = np.where(count >= 8, EULER - doubt, -np.inf)
-    return Neighbours(low, inner_low, inner_high, high, 1.0 / np.maximum(count, 1), offset)
+    weight = 1.0 / np.maximum(count, 1)
+    edges = (low, inner_low, inner_high, high)
+    return Neighbours(*edges, weight, offset, np.concatenate(anchor_of))
 
 
 def _looks(rate: float, windows: Sequence[tuple[float, float]]) -> list[Look]:
@@ -232,14 +245,13 @@ def design(
     memory, bars = _thresholds(looks, hop, rate, (pfa, vote))
     # two looks half a window apart are all but independent; closer ones count for less
     weight = np.array([min(2 * hop / k.samples, 1.0) for k in looks])[look_of]
-    sizes = np.array(SEQUENTIAL)[:, None]
-    drift = (weight * sizes / (1 + sizes), weight * np.log1p(sizes))
+    drift = (weight * LINE_SIZE / (1 + LINE_SIZE), weight * math.log1p(LINE_SIZE))
     return OscillationDesign(
         rate, looks[-1].samples, hop, tuple(looks), freq_hz, tested, look_of,
         1 / (2 * np.sin(math.pi * np.maximum(freq_hz, 1e-6) / rate)),
         _near(places), _around(places),
         pfa, memory, bars, drift,
-        budget.log_likelihood_threshold(SUMS * pfa / len(SEQUENTIAL)),
+        budget.log_likelihood_threshold(SUMS * pfa),
     )  # fmt: skip
 
 

@@ -3,12 +3,10 @@
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
 from array_api_compat import array_namespace, device
 
 from . import _arrays, _check
 from ._oscillation_design import (
-    EULER,
     FALL,
     FAST,
     FLAT_MASS,
@@ -19,6 +17,7 @@ from ._oscillation_design import (
     design,
     hann,
 )
+from ._oscillation_plan import OscillationPlan, to_namespace
 
 __all__ = [
     "FALL",
@@ -46,8 +45,6 @@ VALID_SHARE = 0.8
 """Below this share of measured samples a window says nothing."""
 LINE = 1.5
 """A bin whose own past is this much above the smoothed past holds a line of the background."""
-CAP = 25.0
-"""A line this much above its neighbours is judged against them, whatever its past."""
 KEEP, KEEP_MEAN = 3.0, 0.9119
 """Power is learned up to three times what was expected: mean of an exponential so cut."""
 FROZEN = 4.0
@@ -68,7 +65,7 @@ class OscillationState(NamedTuple):
     background_w2: Any
     """Usual squared amplitude of the differences in each bin; (channel, bin), W^2."""
     sums: Any
-    """Cumulative log-likelihood ratios, one row a size of line; (size, channel, bin)."""
+    """Cumulative log-likelihood ratio of each bin; (channel, bin)."""
     learned: Any
     """Looks each window's past rests on; (channel, window), int64."""
     until_hop: int
@@ -91,67 +88,9 @@ def start(x_w: Any, *, design: OscillationDesign, until_hop: int) -> Oscillation
         xp.zeros((rows, design.window + 1), dtype=x_w.dtype, device=where),
         xp.zeros((rows, design.window + 1), dtype=xp.bool, device=where),
         xp.zeros((rows, bins), dtype=x_w.dtype, device=where),
-        xp.zeros((design.drift[0].shape[0], rows, bins), dtype=x_w.dtype, device=where),
+        xp.zeros((rows, bins), dtype=x_w.dtype, device=where),
         xp.zeros((rows, len(design.looks)), dtype=xp.int64, device=where),
         until_hop,
-    )
-
-
-class OscillationPlan(NamedTuple):
-    """A design, its tables beside the arrays they are for."""
-
-    design: OscillationDesign
-    tapers: list[Any]
-    look_of: Any
-    tested: Any
-    gain: Any
-    narrow: tuple[Any, Any, Any]
-    wide: Neighbours
-    memory: Any
-    bars: Any
-    """By window and looks learned: 1 / threshold, 1 / that of a line's own past, warm or not."""
-    base: Any
-    factor: Any
-    offset: Any
-    cap: Any
-    """`CAP` over the neighbours' mean logarithm; without limit where there are too few of them."""
-    heard: Any
-    """1 / threshold of the sums; 0 for guard bins."""
-
-
-def to_namespace(design: OscillationDesign, like: Any) -> OscillationPlan:
-    """Return the design with its tables in the library, dtype and device of ``like``."""
-    xp = array_namespace(like)
-
-    def near(part: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
-        low, high, weight = part
-        return (
-            _arrays.table(low, like, dtype=xp.int64),
-            _arrays.table(high, like, dtype=xp.int64),
-            _arrays.table(weight, like),
-        )
-
-    windows, most, _ = design.bars.shape
-    return OscillationPlan(
-        design,
-        [_arrays.table(look.taper, like) for look in design.looks],
-        _arrays.table(design.look_of, like, dtype=xp.int64),
-        _arrays.table(design.tested, like),
-        _arrays.table(design.gain, like),
-        near(design.narrow),
-        Neighbours(
-            *(_arrays.table(part, like, dtype=xp.int64) for part in design.wide[:4]),
-            *(_arrays.table(part, like) for part in design.wide[4:]),
-        ),
-        _arrays.table(design.memory, like, dtype=xp.int64),
-        _arrays.table(design.bars.reshape(windows * most, 4), like),
-        _arrays.table(np.arange(windows) * most, like, dtype=xp.int64),
-        _arrays.table(design.drift[0][:, None, :], like),
-        _arrays.table(design.drift[1][:, None, :], like),
-        _arrays.table(
-            np.where(np.isfinite(design.wide.offset), CAP * math.exp(EULER), np.inf), like
-        ),
-        _arrays.table(design.tested / design.height, like),
     )
 
 
@@ -189,7 +128,7 @@ def _around(logs: Any, wide: Neighbours) -> Any:
     xp, total = array_namespace(logs), _running(logs)
     before = xp.take(total, wide.inner_low, axis=-1) - xp.take(total, wide.low, axis=-1)
     after = xp.take(total, wide.high, axis=-1) - xp.take(total, wide.inner_high, axis=-1)
-    return (before + after) * wide.weight
+    return xp.take((before + after) * wide.weight, wide.block_of, axis=-1)
 
 
 def _expected(power: Any, past: Any, plan: OscillationPlan) -> tuple[Any, Any]:
@@ -203,7 +142,7 @@ def _expected(power: Any, past: Any, plan: OscillationPlan) -> tuple[Any, Any]:
     both = xp.log(xp.maximum(xp.stack([power, smooth]), tiny))
     means = _around(both, plan.wide)
     now, before = means[0, ...], means[1, ...]
-    louder = smooth * xp.exp(now - before + plan.wide.offset)
+    louder = smooth * xp.exp(now - before + plan.louder)
     usual = xp.maximum(xp.where(line, own, smooth), louder)
     return xp.maximum(xp.minimum(usual, xp.exp(now) * plan.cap), tiny), line
 
@@ -250,7 +189,7 @@ def _look(
     ratio = power / expected
     past, learned = _learn(power, ratio, state, enough, plan)
     seen = ratio * (ready * plan.tested)
-    lasting = xp.max(sums, axis=0) * plan.heard
+    lasting = sums * plan.heard
     amplitude_w = xp.sqrt(power) * plan.gain
     state = state._replace(background_w2=past, sums=sums, learned=learned)
     return (seen * bar, lasting, seen * vote, amplitude_w), state
@@ -277,7 +216,7 @@ def periodogram(
         ``(|Y|^2 / noise) / threshold`` of the newest window: 1 is the budget's threshold. Zero
         where the window holds too few measured samples or nothing is known of the noise.
     lasting : array, shape (channel, bin, hop)
-        The greater cumulative sum of log-likelihood ratios over its threshold.
+        The cumulative sum of log-likelihood ratios over its threshold.
     votes : array, shape (channel, bin, hop)
         As ``now``, over the threshold of a vote.
     amplitude_w : array, shape (channel, bin, hop)

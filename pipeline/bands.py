@@ -1,4 +1,4 @@
-"""Strongest line of every node in each band, once a grid second: what windows keep of spectra."""
+"""Spectra by bands: the strongest line of every node in each, and what the POI shows of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.engine_state import ArrayDevice, EngineState
+from pipeline.layout import SiteLayout
 from pipeline.oscillation_state import Feed, Looks
-from pipeline.second_stage import BANDS_HZ
+from pipeline.second_stage import BANDS_HZ, Bands
+from schemas.events import Band
 
-__all__ = ["NodeBands"]
+__all__ = ["NodeBands", "PoiBands"]
 
 MEASURED = 0.8
 """Share of the second that must be measured for a node's bands to say anything."""
@@ -48,6 +51,60 @@ class NodeBands:
                 line_w = look.amplitude_w[:, inside].max(axis=1)
                 bands_w[k, rows] = np.where(seen, line_w, np.nan)
         return bands_w
+
+
+class PoiBands:
+    """What ``grid.state.v1`` says of the POI's bands."""
+
+    def __init__(self, layout: SiteLayout, feeds: tuple[Feed, ...], device: ArrayDevice) -> None:
+        self._layout, self._feeds, self._device = layout, feeds, device
+        self._plans = self._plan()
+
+    def _plan(self) -> list[tuple[float, float, int, int, Any]]:
+        """For each band: feed, bank and bins of the POI's shortest window that covers it."""
+        top, found = self._layout.top, []
+        for low_hz, high_hz in BANDS_HZ:
+            best: tuple[float, float, int, int, Any] = (low_hz, high_hz, -1, -1, None)
+            for number, feed in enumerate(self._feeds):
+                if top not in feed.nodes or best[2] >= 0:
+                    continue
+                window = _window(feed, low_hz, min(high_hz, HIGHEST_HZ))
+                if window and feed.sensors[feed.nodes.index(top)].observable(high_hz):
+                    best = (low_hz, high_hz, number, *window)
+            found.append(best)
+        return found
+
+    def step(self, state: EngineState, looks: Looks) -> Bands:
+        """Amplitude in each of the POI's bands; a bank that is not due keeps what it said."""
+        track, top = state.tone_track, self._layout.top
+        if not track.bands_w:
+            track.bands_w = [float("nan")] * len(BANDS_HZ)
+        due = {(look.feed, look.bank): look for look in looks.due}
+        for k, (_low, _high, number, place, inside) in enumerate(self._plans):
+            look = due.get((number, place))
+            if look is None:
+                continue
+            feed = self._feeds[number]
+            row = feed.nodes.index(top)
+            tail = state.spectra[feed.banks[place].key].tail_valid
+            seen = float(self._device.download(tail[row : row + 1, :]).mean()) >= 0.8
+            track.bands_w[k] = float(look.amplitude_w[row][inside].max()) if seen else float("nan")
+        bands = tuple(
+            Band(low, high, observable=not np.isnan(w), amplitude_w=None if np.isnan(w) else w)
+            for (low, high, *_rest), w in zip(self._plans, track.bands_w, strict=True)
+        )
+        return Bands(bands, self._highest_hz())
+
+    def _highest_hz(self) -> float | None:
+        """Up to where the POI can be seen."""
+        found = [
+            float(freq_hz[sensor.observable(freq_hz)].max(initial=0.0))
+            for feed in self._feeds
+            if self._layout.top in feed.nodes
+            for sensor in [feed.sensors[feed.nodes.index(self._layout.top)]]
+            for freq_hz in [feed.banks[0].plan.design.freq_hz]
+        ]
+        return max(found, default=None)
 
 
 def _window(feed: Feed, low_hz: float, high_hz: float) -> tuple[int, Any] | None:

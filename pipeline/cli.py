@@ -1,4 +1,4 @@
-"""``python -m pipeline``: run, check, topics, archive, sql; every error is one sentence."""
+"""``python -m pipeline``: run, check, topics, archive, fleet, sql; an error is one sentence."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline import archive_cli
 from pipeline.checks import findings, told
@@ -62,6 +63,8 @@ def parser() -> argparse.ArgumentParser:
 
     archive_cli.add(doors, common)
 
+    _fleet_door(doors, common)
+
     sql = doors.add_parser("sql", parents=[common], help="ask the archive, at any time")
     sql.add_argument("query", nargs="?", help="one SELECT, in quotes; with --views a view's name")
     sql.add_argument("--views", action="store_true", help="list the views, or describe one")
@@ -71,6 +74,19 @@ def parser() -> argparse.ArgumentParser:
     form.add_argument("--csv", action="store_true")
     sql.set_defaults(does=_sql)
     return top
+
+
+def _fleet_door(doors: Any, common: argparse.ArgumentParser) -> None:
+    fleet = doors.add_parser(
+        "fleet", parents=[common], help="forecast of several sites together, from the archive"
+    )
+    fleet.add_argument("sites", help="site ids, with commas")
+    fleet.add_argument(
+        "--horizon", choices=["fast", "scada", "dispatch", "cop"], default="dispatch"
+    )
+    fleet.add_argument("--archive", type=Path, metavar="DIR", help="default: archive.path")
+    fleet.add_argument("--json", action="store_true")
+    fleet.set_defaults(does=_fleet)
 
 
 def _load(args: argparse.Namespace) -> Settings:
@@ -187,6 +203,18 @@ def _sql(args: argparse.Namespace) -> int:
         writer.writerows(rows)
     else:
         table(columns, rows, most=VIEW_MAX if args.views else CELL_MAX)
+    return 0
+
+
+def _fleet(args: argparse.Namespace) -> int:
+    from pipeline.fleet import as_rows, fleet_forecast  # noqa: PLC0415
+
+    root = args.archive or _load(args).archive.path
+    rows = as_rows(fleet_forecast(root, args.sites.split(","), args.horizon))
+    if args.json:
+        dump(rows)
+    else:
+        table(list(rows[0]), [list(row.values()) for row in rows])
     return 0
 
 

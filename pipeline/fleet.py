@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,9 +11,10 @@ import numpy as np
 
 from operators import joint
 from pipeline import archive
+from pipeline.errors import LockstepError
 from schemas.units import NS_PER_S
 
-__all__ = ["FEWEST", "FleetError", "FleetRow", "fleet_forecast"]
+__all__ = ["FEWEST", "FleetError", "FleetRow", "as_rows", "fleet_forecast"]
 
 FEWEST = 20
 """Common outcomes below which the sites are taken to err independently."""
@@ -31,7 +33,7 @@ order by f.issued_ns, f.start_ns, f.site_id
 MAX_ROWS = 5_000_000
 
 
-class FleetError(Exception):
+class FleetError(LockstepError):
     """The archive cannot give the fleet's forecast; one sentence."""
 
 
@@ -82,6 +84,10 @@ def fleet_forecast(root: Path, site_ids: Sequence[str], horizon_class: str) -> l
         One sentence, when no instant has a forecast of every site.
     """
     sites = sorted(set(site_ids))
+    wrong = [site for site in sites if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", site)]
+    if wrong or not sites:
+        msg = f"{wrong[0] if wrong else 'nothing'!r} is no site id; name sites with commas"
+        raise FleetError(msg)
     names = ", ".join(f"'{site}'" for site in sites)
     sql = SQL.format(quantiles=", ".join(QUANTILES), name=horizon_class, sites=names)
     _names, rows = archive.query(root, sql, limits=archive.Limits(rows=MAX_ROWS))
@@ -93,6 +99,23 @@ def fleet_forecast(root: Path, site_ids: Sequence[str], horizon_class: str) -> l
         )
         raise FleetError(msg)
     return [_row(table) for table in tables]
+
+
+def as_rows(rows: Sequence[FleetRow]) -> list[dict[str, Any]]:
+    """The same with a column a quantile, for tables and scripts."""
+    return [
+        {
+            "horizon_s": (row.start_ns + row.duration_ns - row.issued_ns) / NS_PER_S,
+            **dict(zip(QUANTILES, row.quantiles_w, strict=True)),
+            "coverage_90": row.coverage_90,
+            "n": row.scored,
+            "members": row.n,
+            "issued_ns": row.issued_ns,
+            "start_ns": row.start_ns,
+            "duration_ns": row.duration_ns,
+        }
+        for row in rows
+    ]
 
 
 def _tables(rows: Sequence[Any], sites: list[str], apart_ns: int) -> list[_Table]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from operators import oscillations
@@ -11,9 +9,10 @@ from operators.oscillations import LEAST_CYCLES
 from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice
 from pipeline.layout import SiteLayout
+from pipeline.line_finder import LineFinder
 from pipeline.lines import OVERTONE, Tone, belongs, fundamental_of, order_of
 from pipeline.oscillation_parts import PLAIN, Parts
-from pipeline.oscillation_state import Feed, Line, Look, Looks, OpenTone, OscillationTrack, Past
+from pipeline.oscillation_state import Feed, Line, Looks, OpenTone, OscillationTrack, Past
 from pipeline.ramp_state import OpenOscillation
 from schemas.events import Quality, SiteEvent, event_id
 from schemas.units import NS_PER_S
@@ -22,22 +21,23 @@ __all__ = ["OscillationEvents"]
 
 STEADY = 0.3
 """Every part of the window must show at least this share of the whole window's amplitude."""
-STILL, NEWEST = 0.5, 0.3
-"""And when it opens its newest part at least this share; two periods, or a part of the window."""
+STILL = 0.5
+"""And when it opens its newest part at least this share."""
 GONE = 0.33
 """The line is gone when its newest two periods show less than this share of what they do else."""
 CLEAR = 4.0
 """Standard errors from which the newest two periods' amplitude tells anything."""
+SETTLES = 10.0
+"""Periods after its opening at which it is measured anew."""
+FADES = 0.5
+"""Share of its amplitude at which its decay is measured, once."""
 ALIVE = 0.5
 """Share of the threshold down to which the line goes on."""
 RISE = 1.02
 """Growth that is worth a new measurement; `TELL` is worth telling."""
 TELL = 1.5
-LOOKS = {1: 0, 2: 2, 8: 1}
-"""Looks in a row by hop in s; 0: `oscillation_hops` for a leaf, `WIDE_LOOKS` for a sum of many."""
 SLOWER = 1.4
 """From this ratio of frequencies on, a slower swing can be what makes a faster line."""
-WIDE_LOOKS = 2
 ECHO_S, ECHO = 60, 0.4
 """So long after an event has closed its line is its echo, below this share of its amplitude."""
 BESIDE_S = 3
@@ -57,7 +57,7 @@ class OscillationEvents:
     ) -> None:
         self._layout, self._detect, self._feeds, self._device = layout, detect, feeds, device
         self._parts = Parts(layout, detect, feeds, device)
-        self._votes = votes
+        self._finder = LineFinder(detect, feeds, votes)
 
     def start(self) -> OscillationTrack:
         """The memory before the first second."""
@@ -79,7 +79,7 @@ class OscillationEvents:
         """Work off one grid second; ``track`` is the caller's own copy and moves on."""
         detect = self._detect
         floor_w = reference_w * np.array([detect.oscillation_floor_share, detect.votes_floor_share])
-        lines = [line for look in looks.due for line in self._lines(track, look, floor_w)]
+        lines = [line for look in looks.due for line in self._finder.lines(track, look, floor_w)]
         if not lines and not track.open:
             return []
         events: list[SiteEvent] = []
@@ -106,75 +106,6 @@ class OscillationEvents:
             events.append(self._parts.record(tone, "closed", time_ns))
         track.open = []
         return events
-
-    # ---- what stands out
-
-    def _lines(self, track: OscillationTrack, look: Look, floor_w: Any) -> list[Line]:
-        """Lines of one bank that were suspect for long enough; counts on in ``track.run``."""
-        feed, bank = self._feeds[look.feed], self._feeds[look.feed].banks[look.bank]
-        run = track.run[bank.key]
-        excess = look.now
-        if feed.wide.any():
-            excess = np.maximum(excess, look.lasting * feed.wide[:, None])
-        voted = self._voted(look, floor_w) if len(feed.leaves) else None
-        if excess.max() < 1 and voted is None:
-            if run.any():
-                track.run[bank.key] = np.zeros_like(run)
-            return []
-        strong = (excess >= 1) & (look.amplitude_w >= floor_w[0])
-        suspect = strong.any(axis=0)
-        wide = strong[feed.wide].any(axis=0)
-        if voted is not None:
-            suspect |= voted
-            excess = np.where(voted[None, :], np.maximum(excess, self._of_leaves(look)), excess)
-        track.run[bank.key] = run = np.where(suspect, _widened(run) + 1, 0)
-        need = LOOKS[bank.hop_s]
-        least = np.where(wide, WIDE_LOOKS, self._detect.oscillation_hops) if need == 0 else need
-        ready = suspect & (run >= least)
-        return self._summits(look, excess, ready) if ready.any() else []
-
-    def _voted(self, look: Look, floor_w: Any) -> Any:
-        """Bins where enough leaves stand out together, one bin aside; None where nowhere."""
-        leaves = self._feeds[look.feed].leaves
-        votes = look.votes[leaves] >= 1
-        if not votes.any():
-            return None
-        count = _widened(votes.T.astype(np.int64)).T.sum(axis=0)
-        together_w = np.where(votes, look.amplitude_w[leaves], 0.0).sum(axis=0)
-        voted = (count >= self._votes) & (_widened(together_w) >= floor_w[1])
-        return voted if voted.any() else None
-
-    def _of_leaves(self, look: Look) -> Any:
-        """Votes of the leaves, 0 for other rows; (row, bin)."""
-        votes = np.zeros_like(look.votes)
-        leaves = self._feeds[look.feed].leaves
-        votes[leaves] = look.votes[leaves]
-        return votes
-
-    def _summits(self, look: Look, excess: Any, ready: Any) -> list[Line]:
-        """The strongest bin of each run of ready ones, window by window."""
-        bank, found = self._feeds[look.feed].banks[look.bank], []
-        for window in bank.plan.design.looks:
-            bins = np.flatnonzero(ready[window.place]) + window.place.start
-            if not len(bins):
-                continue
-            for group in np.split(bins, np.flatnonzero(np.diff(bins) > 4) + 1):
-                near = slice(max(group[0] - 2, window.place.start), group[-1] + 3)
-                sizes = excess[:, near]
-                row, place = np.unravel_index(int(np.argmax(sizes)), sizes.shape)
-                at = near.start + int(place)
-                found.append(
-                    Line(
-                        float(bank.plan.design.freq_hz[at]),
-                        float(look.amplitude_w[row, at]),
-                        look.feed,
-                        look.bank,
-                        int(row),
-                        window.samples / bank.rate_hz,
-                        float(excess[row, at]),
-                    )
-                )
-        return found
 
     def _fresh(self, track: OscillationTrack, lines: list[Line], looks: Looks) -> Line | None:
         """The strongest line that lasted and belongs to no open event; it leaves ``lines``."""
@@ -240,7 +171,7 @@ class OscillationEvents:
         if float(self._device.download(share)[0]) < STEADY:
             return False
         whole_w, _ = self._parts.amplitude(looks, line.feed, line.row, line.freq_hz, line.window_s)
-        span_s = max(2 / line.freq_hz, NEWEST * line.window_s)
+        span_s = line.newest_s
         newest_w, error_w = self._parts.amplitude(looks, line.feed, line.row, line.freq_hz, span_s)
         return newest_w >= STILL * whole_w or newest_w + 2 * error_w >= whole_w
 
@@ -255,7 +186,14 @@ class OscillationEvents:
         gone = newest_w < GONE * tone.level_w and tone.level_w > CLEAR * error_w
         if not gone:
             tone.level_w += 0.1 * (newest_w - tone.level_w)
+        if newest_w < FADES * tone.amplitude_w and not tone.fading and not gone:
+            tone.fading = True
+            self._parts.growth(tone, looks)
         tone.missed_s = tone.missed_s + 1 if gone or not tone.heard else 0
+        age_s = (time_ns - tone.opened_ns) / NS_PER_S
+        if not tone.settled and tone.missed_s == 0 and age_s >= SETTLES / tone.now_hz:
+            tone.settled = True
+            self._parts.measure(tone, looks, anew=True)
         clear_w = newest_w if newest_w >= PLAIN * error_w else 0.0
         if gone or not tone.heard or max(tone.now_w, clear_w) <= RISE * tone.amplitude_w:
             return []
@@ -282,7 +220,7 @@ class OscillationEvents:
                 near_w = look.amplitude_w[:, at]
                 row, place = np.unravel_index(int(np.argmax(near_w)), near_w.shape)
                 top = (float(near_w[row, place]), float(freq_hz[near[place]]), look.feed, int(row))
-                excess[window_s] = max(excess.get(window_s, 0.0), self._excess(look, at))
+                excess[window_s] = max(excess.get(window_s, 0.0), self._finder.excess(look, at))
                 summit[window_s] = max(summit.get(window_s, top), top)
         shown = [window_s for window_s, e in excess.items() if e >= 1]
         tone.window_s = min([tone.window_s, *shown])
@@ -295,17 +233,6 @@ class OscillationEvents:
         tone.heard = excess[tone.window_s] >= ALIVE
         if tone.heard:
             tone.now_w, tone.now_hz, tone.feed, tone.row = summit[tone.window_s]
-
-    def _excess(self, look: Look, at: Any) -> float:
-        """The most that stands out in these bins: of one row, over time, or of the least voter."""
-        feed = self._feeds[look.feed]
-        best = float(look.now[:, at].max())
-        if feed.wide.any():
-            best = max(best, float(look.lasting[feed.wide][:, at].max()))
-        if len(feed.leaves) >= self._votes:
-            votes = np.sort(look.votes[feed.leaves][:, at].max(axis=1))
-            best = max(best, float(votes[-self._votes]))
-        return best
 
     def _ended(self, track: OscillationTrack, looks: Looks, time_ns: int) -> list[SiteEvent]:
         """Close what is over, and what turned out to be part of another."""
@@ -333,7 +260,7 @@ class OscillationEvents:
 
     def _begin(self, looks: Looks, found: Line, time_ns: int, rank: int) -> OpenTone:
         at = (looks, found.feed, found.row, found.freq_hz)
-        newest_w, _ = self._parts.amplitude(*at, max(2 / found.freq_hz, NEWEST * found.window_s))
+        newest_w, _ = self._parts.amplitude(*at, found.newest_s)
         share = min(found.amplitude_w / max(newest_w, 1e-300), 1.0)
         share = min(oscillations.FLAT_MASS * share + oscillations.FALL / 2, 1.0)
         tone = OpenTone(
@@ -370,11 +297,3 @@ def _one(tone: OpenTone, other: OpenTone) -> bool:
     small, large = sorted((tone, other), key=lambda t: t.amplitude_w)
     one, base = (Tone(t.now_hz, 1 / t.window_s, t.amplitude_w) for t in (small, large))
     return belongs(one, base)
-
-
-def _widened(values: Any) -> Any:
-    """Largest of each bin and its two neighbours, along the first axis."""
-    out = values.copy()
-    out[1:] = np.maximum(out[1:], values[:-1])
-    out[:-1] = np.maximum(out[:-1], values[1:])
-    return out

@@ -30,6 +30,8 @@ HARMONICS = 10
 SURE = 3.0
 """Standard errors from which growth or decay is told."""
 SNAPSHOTS = 8
+COMMON = 0.25
+"""Of the greatest part in the common motion: what takes part in it at least."""
 GAP_RAD = 0.8
 """A gap this wide between phases parts two groups."""
 FORCED_HARMONIC = 0.05
@@ -57,47 +59,57 @@ class Parts:
         home = self._device.download
         return float(home(found_w)[0]) * gain, float(home(error_w)[0]) * gain
 
-    def measure(self, tone: OpenTone, looks: Looks) -> None:
-        """Frequency where it is largest, then everybody's part in it."""
-        span_s = min(max(CYCLES / tone.now_hz, SHORTEST_S), LONGEST_S)
-        self._refine(tone, looks, span_s)
-        few_s = FEW_CYCLES / tone.freq_hz
-        few_w, error_w = self.amplitude(looks, tone.feed, tone.row, tone.freq_hz, few_s)
-        span_s = few_s if few_w >= PLAIN * error_w else span_s
+    def measure(self, tone: OpenTone, looks: Looks, *, anew: bool = False) -> None:
+        """Frequency where it is largest, then everybody's part; kept if larger, or ``anew``."""
+        long_s = min(max(CYCLES / tone.now_hz, SHORTEST_S), LONGEST_S)
+        x, _, rate_hz = looks.window(tone.feed, [tone.row], long_s)
+        guess = self._device.upload(np.array([tone.now_hz]))
+        found, *_rest = tones.tone(x[:, 1:], guess, rate_hz=rate_hz)
+        freq_hz = float(self._device.download(found)[0])
+        few_s = FEW_CYCLES / freq_hz
+        few_w, error_w = self.amplitude(looks, tone.feed, tone.row, freq_hz, few_s)
+        span_s = few_s if few_w >= PLAIN * error_w else long_s
+        parts, by_node, best = self._everybody(looks, freq_hz, span_s)
+        if not anew and 0 < tone.amplitude_w >= best[0]:
+            return
+        tone.freq_hz, tone.amplitude_w = freq_hz, max(best[0], tone.amplitude_w) or tone.now_w
+        if by_node:
+            tone.feed, tone.row, tone.node = best[1], best[2], self._holder(by_node)
+        self.growth(tone, looks)
+        self._together(tone, looks, long_s, parts)
+        parts.sort(key=lambda part: (-part.amplitude_w, part.channel_id))
+        tone.contributors = tuple(parts[:MAX_CONTRIBUTORS])
+        tone.harmonics = self._harmonics(tone, looks, span_s)
+
+    def _everybody(
+        self, looks: Looks, freq_hz: float, span_s: float
+    ) -> tuple[list[Contributor], dict[int, float], tuple[float, int, int]]:
+        """Parts of the channels, amplitude by node, and the largest: amplitude, feed, row."""
         parts: list[Contributor] = []
         by_node: dict[int, float] = {}
-        best = (0.0, tone.feed, tone.row)
+        best = (0.0, 0, 0)
         for number, feed in enumerate(self._feeds):
             rows = list(range(len(feed.nodes)))
-            amplitude_w, phase_rad, seen = self._rows(looks, number, rows, tone.freq_hz, span_s)
+            amplitude_w, phase_rad, seen = self._rows(looks, number, rows, freq_hz, span_s)
             for row in np.flatnonzero(seen):
                 here_w, node, name = float(amplitude_w[row]), feed.nodes[row], feed.channel_ids[row]
                 by_node[node] = max(by_node.get(node, 0.0), here_w)
                 best = max(best, (here_w, number, int(row)))
                 if name is not None:
                     parts.append(Contributor(name, here_w, float(phase_rad[row])))
-        self._together(tone, looks, span_s, parts)
-        parts.sort(key=lambda part: (-part.amplitude_w, part.channel_id))
-        if best[0] > 0:
-            tone.feed, tone.row = best[1], best[2]
-        tone.amplitude_w = max(best[0], tone.amplitude_w) or tone.now_w
-        tone.node = self._holder(by_node) if by_node else tone.node
-        tone.contributors = tuple(parts[:MAX_CONTRIBUTORS])
-        tone.harmonics = self._harmonics(tone, looks, span_s)
+        return parts, by_node, best
 
-    def _refine(self, tone: OpenTone, looks: Looks, span_s: float) -> None:
-        """Frequency and growth by maximum likelihood, on the strongest row."""
+    def growth(self, tone: OpenTone, looks: Looks) -> None:
+        """Growth or decay over the newest periods, where it is more than its error."""
+        span_s = min(max(CYCLES / 2 / tone.freq_hz, SHORTEST_S), LONGEST_S)
         x, _, rate_hz = looks.window(tone.feed, [tone.row], span_s)
-        guess = self._device.upload(np.array([tone.now_hz]))
-        freq_hz, *_rest = tones.tone(x[:, 1:], guess, rate_hz=rate_hz)
-        tone.freq_hz = float(self._device.download(freq_hz)[0])
-        found = damping.damped(x[:, 1:], freq_hz, rate_hz=rate_hz)
+        guess = self._device.upload(np.array([tone.freq_hz]))
+        found = damping.damped(x[:, 1:], guess, rate_hz=rate_hz)
         _, growth, _, error = (float(self._device.download(a)[0]) for a in found)
-        sure = abs(growth) > SURE * error
-        tone.growth_per_s = growth if sure else None
-        tone.damping_ratio = (
-            -growth / math.hypot(growth, 2 * math.pi * tone.freq_hz) if sure else None
-        )
+        if abs(growth) <= SURE * error:
+            return
+        tone.growth_per_s = growth
+        tone.damping_ratio = -growth / math.hypot(growth, 2 * math.pi * tone.freq_hz)
 
     def _rows(
         self, looks: Looks, number: int, rows: list[int], freq_hz: float, span_s: float
@@ -156,10 +168,8 @@ class Parts:
             z = unison.snapshots(x, tone.freq_hz, rate_hz=rate_hz, count=count)
             value, weight, _ = (home(a) for a in unison.leading(z))
             pfa = budget.share(self._detect.false_alarms_per_day, "synchrony") / budget.DAY_S
-            if float(value) < budget.tracy_widom_threshold(pfa, x.shape[0], count):
-                seen = seen[:0]
-            else:
-                seen = seen[weight[seen] >= 0.1 / x.shape[0]]
+            if float(value) >= budget.tracy_widom_threshold(pfa, x.shape[0], count):
+                seen = np.flatnonzero(weight >= COMMON * weight.max())
         tone.unison, tone.groups = None, ()
         if len(seen) < self._detect.votes_least:
             return

@@ -13,6 +13,10 @@ from schemas.events import Contributor, Harmonic
 __all__ = ["Bank", "Feed", "Line", "Look", "Looks", "OpenTone", "OscillationTrack", "Past"]
 
 
+NEWEST = 0.3
+"""Most of a window that its newest part may be."""
+
+
 class Bank(NamedTuple):
     """Windows of one hop over one series: the feed's own rate, or one made slower from it."""
 
@@ -83,6 +87,11 @@ class Line(NamedTuple):
     window_s: float
     excess: float
 
+    @property
+    def newest_s(self) -> float:
+        """Its newest part: two to four periods, the latter where they are a part of the window."""
+        return max(2 / self.freq_hz, min(NEWEST * self.window_s, 4 / self.freq_hz))
+
 
 @dataclasses.dataclass
 class OpenTone:
@@ -105,6 +114,10 @@ class OpenTone:
     level_w: float = 0.0
     """Usual amplitude of its newest two periods."""
     heard: bool = True
+    settled: bool = False
+    """It has been measured over a window that it fills."""
+    fading: bool = False
+    """Its decay has been measured."""
     missed_s: int = 0
     beside_s: int = 0
     contributors: tuple[Contributor, ...] = ()

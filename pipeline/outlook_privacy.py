@@ -14,9 +14,8 @@ from schemas.forecasts import Aggregation, Forecast
 __all__ = ["Privacy", "bucket", "kept_horizons", "rounded", "rounding_w", "withheld"]
 
 BUCKETS = (50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
-ROUNDING = 0.005
+ROUNDING = 0.01
 """Powers are rounded to this share of the site's reference, to a step of 1, 2 or 5."""
-ROUNDING_MOST_W = 5e5
 ARCHIVED_S = {"fast": (0.5, 1.0, 2.0, 5.0, 10.0), "scada": (15.0, 30.0, 60.0, 120.0)}
 """Horizons of the two quick classes that the archive keeps; the topic carries all."""
 WITHHELD = "message"
@@ -29,8 +28,8 @@ def bucket(count: int) -> int:
 
 
 def rounding_w(reference_w: float) -> float:
-    """The step powers are rounded to: 1, 2 or 5 times a power of ten, 0.5 MW at most; W."""
-    want_w = min(max(ROUNDING * reference_w, 1.0), ROUNDING_MOST_W)
+    """The step powers are rounded to: 1, 2 or 5 times a power of ten, W."""
+    want_w = max(ROUNDING * reference_w, 1.0)
     decade = 10.0 ** math.floor(math.log10(want_w) + 1e-9)
     return float(max(d for d in (1.0, 2.0, 5.0) if d * decade <= want_w * (1 + 1e-9)) * decade)
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from operators import budget, decimation, oscillations, seconds
+from pipeline.bands import PoiBands
 from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice, EngineState
 from pipeline.layout import SiteLayout
 from pipeline.oscillation_state import Bank, Feed, Look, Looks
-from pipeline.second_stage import BANDS_HZ, Bands
+from pipeline.second_stage import Bands
 from pipeline.sensors import Sensor, worst
-from schemas.events import Band
 from schemas.units import NS_PER_S
 
 __all__ = ["Spectra"]
@@ -61,7 +61,7 @@ class Spectra:
         self._vote = budget.votes_exceedance(together, leaves, self.votes_least)
         self.feeds = tuple(self._feed(rate, *group) for rate, group in groups.items())
         self._responses = [self._response(feed) for feed in self.feeds]
-        self._bands = self._plan_bands()
+        self._bands = PoiBands(layout, self.feeds, device)
         self._keep = not any(len(feed.leaves) for feed in self.feeds)
 
     def _groups(self) -> dict[int, tuple[tuple[str, ...], tuple[int, ...]]]:
@@ -181,7 +181,7 @@ class Spectra:
         state.spectra = spectra
         self._remember(state, parts)
         looks = Looks(tuple(due), self._windows(spectra), self._leaves(state))
-        return looks, self._states(state, looks)
+        return looks, self._bands.step(state, looks)
 
     def _input(self, feed: Feed, parts: dict[str, Any]) -> tuple[Any, Any]:
         """One second of a feed's rows, (row, time) W, and which were measured."""
@@ -253,57 +253,3 @@ class Spectra:
             return tail.tail_w[rows, -count:], tail.tail_valid[rows, -count:], bank.rate_hz
 
         return window
-
-    def _plan_bands(self) -> list[tuple[float, float, int, int, Any]]:
-        """For each band: feed, bank and bins of the POI's shortest window that reaches to it."""
-        top, found = self.layout.top, []
-        for low_hz, high_hz in BANDS_HZ:
-            best = None
-            for number, feed in enumerate(self.feeds):
-                if top not in feed.nodes:
-                    continue
-                sensor = feed.sensors[feed.nodes.index(top)]
-                for place, bank in enumerate(feed.banks):
-                    for look in bank.plan.design.looks:
-                        freq_hz = np.where(bank.plan.design.tested, bank.plan.design.freq_hz, -1.0)
-                        inside = np.zeros(len(freq_hz), bool)
-                        inside[look.place] = True
-                        inside &= (freq_hz >= low_hz * 0.99) & (freq_hz <= high_hz)
-                        enough = inside.any() and sensor.observable(high_hz)
-                        width = freq_hz[inside].max() - freq_hz[inside].min() if enough else 0
-                        if width >= 0.9 * (min(high_hz, 55.0) - low_hz) and best is None:
-                            best = (low_hz, high_hz, number, place, inside)
-            found.append(best or (low_hz, high_hz, -1, -1, None))
-        return found
-
-    def _states(self, state: EngineState, looks: Looks) -> Bands | None:
-        """Amplitude in each of the POI's bands; a bank that is not due keeps what it said."""
-        track, top = state.tone_track, self.layout.top
-        if not track.bands_w:
-            track.bands_w = [float("nan")] * len(BANDS_HZ)
-        due = {(look.feed, look.bank): look for look in looks.due}
-        for k, (_low, _high, number, place, inside) in enumerate(self._bands):
-            look = due.get((number, place))
-            if look is None:
-                continue
-            feed = self.feeds[number]
-            row = feed.nodes.index(top)
-            tail = state.spectra[feed.banks[place].key].tail_valid
-            seen = float(self.device.download(tail[row : row + 1, :]).mean()) >= 0.8
-            track.bands_w[k] = float(look.amplitude_w[row][inside].max()) if seen else float("nan")
-        bands = tuple(
-            Band(low, high, observable=not np.isnan(w), amplitude_w=None if np.isnan(w) else w)
-            for (low, high, *_rest), w in zip(self._bands, track.bands_w, strict=True)
-        )
-        return Bands(bands, self._highest_hz())
-
-    def _highest_hz(self) -> float | None:
-        """Up to where the POI can be seen."""
-        found = [
-            float(freq_hz[sensor.observable(freq_hz)].max(initial=0.0))
-            for feed in self.feeds
-            if self.layout.top in feed.nodes
-            for sensor in [feed.sensors[feed.nodes.index(self.layout.top)]]
-            for freq_hz in [feed.banks[0].plan.design.freq_hz]
-        ]
-        return max(found, default=None)

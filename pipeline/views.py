@@ -27,6 +27,7 @@ TABLE_VIEWS = {
     "event_log": "Every state of every event",
     "states": "State of each grid connection, once a second",
     "forecasts": "Quantile forecasts, as they were made",
+    "outcomes": "What came of each forecast, and its loss beside the references'",
     "waveforms": "Raw samples around events, in blocks of a channel",
     "topologies": "The sites as they were computed with: nodes, channels, gateways",
     "rules": "The settings that made the events, and since when",

@@ -18,7 +18,6 @@ from replay.inference import load_library
 
 __all__ = ["add"]
 
-DETECT = DetectSettings(forecast_consent=True)
 EDGES_S = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 3600.0)
 
 
@@ -28,6 +27,7 @@ def add(verbs: Any) -> None:
     marks.add_argument("--hours", type=float, default=24.0, help="of each family (default 24)")
     marks.add_argument("--family", action="append", help="one of them; again for more")
     marks.add_argument("--seed", type=int, default=1)
+    marks.add_argument("--every-s", type=int, default=5, help="grid seconds between forecasts")
     marks.add_argument("--json", action="store_true", help="one JSON object on standard output")
     marks.add_argument("--plot", type=Path, help="fan chart of the first family, a picture file")
     marks.set_defaults(run=_score)
@@ -44,19 +44,23 @@ def _families(names: list[str] | None) -> list[Family]:
 
 def _score(args: argparse.Namespace) -> int:
     families = _families(args.family)
+    if not 1 <= args.every_s <= 60:
+        msg = f"--every-s is {args.every_s}; use 1 to 60"
+        raise PlanError(msg)
     if not 2 <= args.hours <= 24 * 28:
         msg = (
             f"--hours is {args.hours:g}; use 2 to 672: an hour passes before all classes are issued"
         )
         raise PlanError(msg)
+    detect = DetectSettings(forecast_consent=True, forecast_every_s=args.every_s)
     library, elapsed_s = load_library(), stopwatch()
-    told: dict[str, Any] = {"hours": args.hours, "seed": args.seed}
+    told: dict[str, Any] = {"hours": args.hours, "seed": args.seed, "every_s": args.every_s}
     rows: list[dict[str, Any]] = []
     bounds: list[forecast_score.Bound] = []
     ramps = {}
     for number, family in enumerate(families):
         series = make(family, args.hours, args.seed, library)
-        result = run(series, DETECT)
+        result = run(series, detect)
         mine = forecast_score.scored_rows(series, result)
         rows += mine
         bounds += forecast_score.checked(series, result, mine)

@@ -18,7 +18,7 @@ HOUSE = Path(__file__).resolve().parent.parent
 PAGES = sorted([*HOUSE.glob("*.md"), *HOUSE.glob("docs/**/*.md"), *HOUSE.glob("replay/**/*.md")])
 DOORS = {"pipeline": pipeline_parser(), "replay": replay_cli._parser()}
 ADRS = sorted((HOUSE / "docs" / "adr").glob("0*.md"))
-DOOR = re.compile(r"python -m (pipeline|replay) (\w+)(.*)")
+DOOR = re.compile(r"python -m (pipeline|replay) ([\w-]+)(.*)")
 TIMING = re.compile(r"samples/s|^device:|^broker:|^worker:|^live:|^archive:")
 
 

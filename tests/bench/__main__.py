@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.device import choose
-from tests.bench import archive, parts, paths, queries, writing
+from tests.bench import archive, forecasts, parts, paths, queries, writing
 from tests.bench.figures import Figure, machine, table
 
 OUT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
@@ -50,6 +50,7 @@ def main() -> int:
             partial(writing.live, folder),
             partial(writing.day_of_commits, folder, args.day_commits),
             partial(parts.engine_cost, device),
+            forecasts.forecast_cost,
             *(partial(paths.in_process, folder, racks, device) for racks in RACKS),
             partial(paths.lane_alone, folder, BROKER_RACKS, device),
             partial(queries.section, folder, args.archive_share),

@@ -81,7 +81,7 @@ def test_every_threshold_of_the_spectra_follows_from_the_budget(per_day):
                 for bar in 1 / design.bars[window, 1:, 0]:
                     k = _independent(bar, 0.75 * spectra.pfa)
                     assert 1.0 <= k < 2_000
-            assert design.height == pytest.approx(-math.log(0.25 * spectra.pfa / 2))
+            assert design.height == pytest.approx(-math.log(0.25 * spectra.pfa))
     assert tests * spectra.pfa == pytest.approx(ROWS_SHARE * 0.3 * per_day)
 
 

@@ -1,0 +1,109 @@
+"""From spectra to lines: what passes its threshold, by itself or by votes, for long enough."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.detect import DetectSettings
+from pipeline.oscillation_state import Feed, Line, Look, OscillationTrack
+
+__all__ = ["LineFinder"]
+
+LOOKS = {1: 0, 2: 2, 8: 1}
+"""Looks in a row by hop in s; 0: `oscillation_hops` for a leaf, `WIDE_LOOKS` for a sum of many."""
+WIDE_LOOKS = 2
+
+
+class LineFinder:
+    """Finds the lines of a site's spectra."""
+
+    def __init__(self, detect: DetectSettings, feeds: tuple[Feed, ...], votes: int) -> None:
+        self._detect, self._feeds, self._votes = detect, feeds, votes
+
+    def lines(self, track: OscillationTrack, look: Look, floor_w: Any) -> list[Line]:
+        """Lines of one bank that were suspect for long enough; counts on in ``track.run``."""
+        feed, bank = self._feeds[look.feed], self._feeds[look.feed].banks[look.bank]
+        run = track.run[bank.key]
+        excess = look.now
+        if feed.wide.any():
+            excess = np.maximum(excess, look.lasting * feed.wide[:, None])
+        voted = self._voted(look, floor_w) if len(feed.leaves) else None
+        if excess.max() < 1 and voted is None:
+            if run.any():
+                track.run[bank.key] = np.zeros_like(run)
+            return []
+        strong = (excess >= 1) & (look.amplitude_w >= floor_w[0])
+        suspect = strong.any(axis=0)
+        wide = strong[feed.wide].any(axis=0)
+        if voted is not None:
+            suspect |= voted
+            excess = np.where(voted[None, :], np.maximum(excess, self._of_leaves(look)), excess)
+        track.run[bank.key] = run = np.where(suspect, _widened(run) + 1, 0)
+        need = LOOKS[bank.hop_s]
+        least = np.where(wide, WIDE_LOOKS, self._detect.oscillation_hops) if need == 0 else need
+        ready = suspect & (run >= least)
+        return self._summits(look, excess, ready) if ready.any() else []
+
+    def _voted(self, look: Look, floor_w: Any) -> Any:
+        """Bins where enough leaves stand out together, one bin aside; None where nowhere."""
+        leaves = self._feeds[look.feed].leaves
+        votes = look.votes[leaves] >= 1
+        if not votes.any():
+            return None
+        count = _widened(votes.T.astype(np.int64)).T.sum(axis=0)
+        together_w = np.where(votes, look.amplitude_w[leaves], 0.0).sum(axis=0)
+        voted = (count >= self._votes) & (_widened(together_w) >= floor_w[1])
+        return voted if voted.any() else None
+
+    def _of_leaves(self, look: Look) -> Any:
+        """Votes of the leaves, 0 for other rows; (row, bin)."""
+        votes = np.zeros_like(look.votes)
+        leaves = self._feeds[look.feed].leaves
+        votes[leaves] = look.votes[leaves]
+        return votes
+
+    def _summits(self, look: Look, excess: Any, ready: Any) -> list[Line]:
+        """The strongest bin of each run of ready ones, window by window."""
+        bank, found = self._feeds[look.feed].banks[look.bank], []
+        for window in bank.plan.design.looks:
+            bins = np.flatnonzero(ready[window.place]) + window.place.start
+            if not len(bins):
+                continue
+            for group in np.split(bins, np.flatnonzero(np.diff(bins) > 4) + 1):
+                near = slice(max(group[0] - 2, window.place.start), group[-1] + 3)
+                sizes = excess[:, near]
+                row, place = np.unravel_index(int(np.argmax(sizes)), sizes.shape)
+                at = near.start + int(place)
+                found.append(
+                    Line(
+                        float(bank.plan.design.freq_hz[at]),
+                        float(look.amplitude_w[row, at]),
+                        look.feed,
+                        look.bank,
+                        int(row),
+                        window.samples / bank.rate_hz,
+                        float(excess[row, at]),
+                    )
+                )
+        return found
+
+    def excess(self, look: Look, at: Any) -> float:
+        """The most that stands out in these bins: of one row, over time, or of the least voter."""
+        feed = self._feeds[look.feed]
+        best = float(look.now[:, at].max())
+        if feed.wide.any():
+            best = max(best, float(look.lasting[feed.wide][:, at].max()))
+        if len(feed.leaves) >= self._votes:
+            votes = np.sort(look.votes[feed.leaves][:, at].max(axis=1))
+            best = max(best, float(votes[-self._votes]))
+        return best
+
+
+def _widened(values: Any) -> Any:
+    """Largest of each bin and its two neighbours, along the first axis."""
+    out = values.copy()
+    out[1:] = np.maximum(out[1:], values[:-1])
+    out[:-1] = np.maximum(out[:-1], values[1:])
+    return out
