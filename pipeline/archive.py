@@ -15,8 +15,10 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import tempfile
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +27,7 @@ import duckdb
 from pipeline import formats
 from pipeline.durable import fsync_folder, locked
 from pipeline.errors import LockstepError
-from pipeline.views import VIEWS, definitions, pinned, text
+from pipeline.views import VIEWS, definitions, pinned, template, text
 from schemas.tables import FORMAT
 
 __all__ = [
@@ -108,16 +110,30 @@ def publish(root: Path) -> None:
 
 
 def _write_catalog(root: Path, draft: Path) -> None:
+    draft.write_bytes(_template())
     statements = list(definitions(root))
+    told = "\n".join([*template(), *statements])
+    _make(draft, [*statements, f"CREATE TABLE catalog_of AS SELECT {text(told)} AS definition"])
+
+
+@cache
+def _template() -> bytes:
+    """A catalog of the questions, which take longer to bind than to copy."""
+    with tempfile.TemporaryDirectory(prefix="lockstep-catalog-") as name:
+        path = Path(name) / CATALOG
+        _make(path, template())
+        return path.read_bytes()
+
+
+def _make(path: Path, statements: Iterable[str]) -> None:
+    """Run statements in a database file."""
     with contextlib.closing(duckdb.connect()) as con:
         # 1.0 is what every duckdb since reads
-        con.execute(f"ATTACH {text(draft)} AS archive (STORAGE_VERSION 'v1.0.0')")
+        con.execute(f"ATTACH {text(path)} AS archive (STORAGE_VERSION 'v1.0.0')")
         con.execute("USE archive")
         con.execute("BEGIN")  # each statement by itself would be fsynced
         for statement in statements:
             con.execute(statement)
-        con.execute("CREATE TABLE catalog_of (definition VARCHAR)")
-        con.execute("INSERT INTO catalog_of VALUES (?)", ["\n".join(statements)])
         con.execute("COMMIT")
         con.execute("CHECKPOINT archive")
         con.execute("USE memory")
@@ -187,7 +203,7 @@ def _asked(root: Path, sql: str, limits: Limits) -> Iterator[Any]:
 
 
 def _fingerprint(root: Path) -> str:
-    return "\n".join(definitions(root))
+    return "\n".join([*template(), *definitions(root)])
 
 
 def _current(root: Path) -> bool:

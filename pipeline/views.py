@@ -19,7 +19,7 @@ from pipeline import commit_files as files
 from pipeline.formats import format_of
 from schemas.tables import TABLES, UTC_NS, file_stem, file_stems
 
-__all__ = ["TABLE_VIEWS", "VIEWS", "definitions", "log_of", "pinned", "text"]
+__all__ = ["TABLE_VIEWS", "VIEWS", "definitions", "log_of", "pinned", "template", "text"]
 
 TABLE_VIEWS = {
     "windows": "Power of every node: racks each 10 s, PDUs and substations each second",
@@ -37,6 +37,13 @@ TABLE_VIEWS = {
 VIEWS = (*TABLE_VIEWS, *(q.name for q in catalog.questions().values() if q.is_view))
 LIVE = "hive_partitioning = true, hive_types = {'writer': VARCHAR, 'commit': BIGINT}"
 SEALED = "hive_partitioning = true, hive_types = {'writer': VARCHAR}"
+SQL_TYPES = {
+    pa.string(): "VARCHAR",
+    pa.int64(): "BIGINT",
+    pa.int32(): "INTEGER",
+    pa.float64(): "DOUBLE",
+    pa.float32(): "FLOAT",
+}
 RECORD = {
     "claim": "BOOLEAN",
     "snapshot": "BOOLEAN",
@@ -46,11 +53,15 @@ RECORD = {
 }
 
 
-def definitions(root: Path) -> Iterator[str]:
-    """SQL of every view and its comments, in order: the commits above the bound, then the runs."""
-    manifest = sealed.read(root)  # once: all views switch at one instant
-    yield from _definitions(root, manifest, None)
+def template() -> Iterator[str]:
+    """SQL of the questions over tables without a row: the same for every archive."""
+    yield from _stubs()
     yield from catalog.definitions()
+
+
+def definitions(root: Path) -> Iterator[str]:
+    """SQL of the tables' views and comments, in order: commits above the bound, then the runs."""
+    manifest = sealed.read(root)  # once: all views switch at one instant
     yield from _definitions(root, manifest, _live(manifest))
 
 
@@ -63,7 +74,7 @@ def pinned(root: Path, sql: str) -> Iterator[str]:
     used |= {"event_log"} if "events" in used else set()
     asked = used & catalog.questions().keys()
     if asked:
-        yield from _only(used, _definitions(root, manifest, None))
+        yield from _only(used, _stubs())
         yield from _only(used, catalog.definitions(asked))
     yield from _only(used, _definitions(root, manifest, f"{_live(manifest)} AND {until}"))
 
@@ -84,28 +95,50 @@ def _live(manifest: sealed.Manifest) -> str:
     return " AND ".join([f"writer <> '{files.SCHEMA_WRITER}'", *of])
 
 
-def _definitions(root: Path, manifest: sealed.Manifest, live: str | None) -> Iterator[str]:
-    """Every table's view; without ``live`` they have columns and no row, and cost no look."""
+EVENTS = (
+    "CREATE OR REPLACE VIEW events AS SELECT * FROM event_log QUALIFY row_number() OVER "
+    "(PARTITION BY event_id ORDER BY updated_ns DESC, produced_ns DESC, commit DESC) = 1"
+)
+
+
+def _stubs() -> Iterator[str]:
+    """The tables' views with their columns and without a row, which cost no look at a commit."""
+    for table, schema in TABLES.items():
+        columns = {f.name: sql_type(f.type) for f in schema}
+        columns |= {"writer": "VARCHAR", "commit": "BIGINT"}
+        columns |= dict.fromkeys(_twins(schema).values(), "TIMESTAMP_NS")
+        nulls = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in columns.items())
+        yield f"CREATE OR REPLACE VIEW {log_of(table)} AS SELECT {nulls} WHERE false"
+    yield EVENTS
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """What DuckDB reads a column of the archive's files as."""
+    if pa.types.is_list(kind):
+        return f"{sql_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        return f"STRUCT({', '.join(f'{f.name} {sql_type(f.type)}' for f in kind)})"
+    return SQL_TYPES[kind]
+
+
+def _twins(schema: pa.Schema) -> dict[str, str]:
+    """Instant to its readable twin."""
+    instants = (f.name for f in schema if f.metadata[b"unit"].decode() == UTC_NS)
+    return {name: f"{name.removesuffix('_ns')}_utc" for name in instants}
+
+
+def _definitions(root: Path, manifest: sealed.Manifest, live: str) -> Iterator[str]:
     form = format_of(root)
     oldest = form.oldest if form else 1
     for table, schema in TABLES.items():
-        times = "".join(
-            f", make_timestamp_ns({f.name}) AS {f.name.removesuffix('_ns')}_utc"
-            for f in schema
-            if f.metadata[b"unit"].decode() == UTC_NS
-        )
+        twins = _twins(schema).items()
+        times = "".join(f", make_timestamp_ns({name}) AS {twin}" for name, twin in twins)
         rows = " UNION ALL ".join(_parts(root, manifest, live, table, oldest))
         yield f"CREATE OR REPLACE VIEW {log_of(table)} AS SELECT *{times} FROM ({rows})"  # noqa: S608
-        if live:
-            yield from _comments(log_of(table), schema)
-    yield (
-        "CREATE OR REPLACE VIEW events AS SELECT * FROM event_log QUALIFY row_number() OVER "
-        "(PARTITION BY event_id ORDER BY updated_ns DESC, produced_ns DESC, commit DESC) = 1"
-    )
-    if not live:
-        return
+        yield from _comments(log_of(table), schema)
+    yield EVENTS
     yield from _comments("events", TABLES["events"])
-    found = _paths(root, manifest, "commit.json", live)
+    found = _paths(root, manifest, "commit.json")
     kinds = ", ".join(f"{name}: '{kind}'" for name, kind in RECORD.items())
     columns = f"writer, commit, {', '.join(RECORD)}"
     rows = (
@@ -117,7 +150,7 @@ def _definitions(root: Path, manifest: sealed.Manifest, live: str | None) -> Ite
 
 
 def _parts(
-    root: Path, manifest: sealed.Manifest, live: str | None, table: str, oldest: int
+    root: Path, manifest: sealed.Manifest, live: str, table: str, oldest: int
 ) -> Iterator[str]:
     """SELECTs of a table's rows, newest columns first: commits and runs by name of file."""
     stems = file_stems(table)
@@ -129,17 +162,15 @@ def _parts(
             name if name in have else f"NULL AS {name}" for name in TABLES[table].names
         )
         columns = f"{known}, writer, commit"
-        found = _paths(root, manifest, f"{stem}.parquet", live)
-        yield f"SELECT {columns} FROM read_parquet({found}, {LIVE}) WHERE {live or 'false'}"  # noqa: S608
-        if live:
-            yield from _runs(root, manifest, table, stem, columns)
+        found = _paths(root, manifest, f"{stem}.parquet")
+        yield f"SELECT {columns} FROM read_parquet({found}, {LIVE}) WHERE {live}"  # noqa: S608
+        yield from _runs(root, manifest, table, stem, columns)
 
 
-def _paths(root: Path, manifest: sealed.Manifest, name: str, live: str | None) -> str:
+def _paths(root: Path, manifest: sealed.Manifest, name: str) -> str:
     """Zero rows first: its schema is the view's, and an expired session finds it gone."""
     first = sealed.sentinel(root, manifest.generation) / name
-    every = [first, root / "live" / "writer=*" / "commit=*" / name] if live else [first]
-    return f"[{', '.join(map(text, every))}]"
+    return f"[{text(first)}, {text(root / 'live' / 'writer=*' / 'commit=*' / name)}]"
 
 
 def _runs(
