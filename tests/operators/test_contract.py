@@ -50,6 +50,12 @@ def lagged(x):
     return xp.stack([x, 2 * x, -x])
 
 
+def looks(x, state):
+    """Periodograms with their tables beside the array."""
+    plan = oscillations.to_namespace(DESIGN, x)
+    return oscillations.periodogram(x, mask(x), state, plan=plan)
+
+
 def off(x):
     """All channels inactive."""
     return x[:, 0] > 1e9
@@ -115,12 +121,7 @@ CASES = {
     ),
     "oscillations.periodogram": (
         lambda x: oscillations.start(x, design=DESIGN, until_hop=4),
-        two(
-            lambda x, state: oscillations.periodogram(
-                x, mask(x), state, plan=oscillations.to_namespace(DESIGN, x)
-            ),
-            4,
-        ),
+        two(looks, 4),
         1,
     ),
 }
@@ -260,14 +261,8 @@ def test_wrong_shape_is_named(case):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (
-            lambda x, ok: ramps.start(x, lags=(1,)),
-            "x_w must be (channel, time), got shape (3,)",
-        ),
-        (
-            lambda x, ok: noise.start(x),
-            "peak_w must be (channel, time), got shape (3,)",
-        ),
+        (lambda x, ok: ramps.start(x, lags=(1,)), "x_w must be (channel, time), got shape (3,)"),
+        (lambda x, ok: noise.start(x), "peak_w must be (channel, time), got shape (3,)"),
         (
             lambda x, ok: synchrony.moved(x, ok, x),
             "diff_w must be (channel, time), got shape (3,)",
