@@ -17,12 +17,12 @@ from schemas.events import Contributor, Harmonic, SiteEvent
 
 __all__ = ["PLAIN", "Parts"]
 
-CYCLES, FEW_CYCLES, PLAIN = 8.0, 3.0, 20.0
+CYCLES, FEW_CYCLES, PLAIN = 8.0, 3.0, 80.0
 """
-Periods over which an oscillation is measured; for amplitudes fewer, where its newest two periods
-stand out by so many standard errors: the peak of one that grows and decays is short.
+Periods over which an oscillation is measured; for amplitudes fewer, where they stand out by so
+many standard errors (a peak may be short); `NOISY_S` where 8 do not by a quarter of that.
 """
-SHORTEST_S, LONGEST_S = 2.5, 160.0
+SHORTEST_S, LONGEST_S, NOISY_S = 2.5, 160.0, 20.0
 MAX_CONTRIBUTORS = 256
 SEEN = 4.0
 """Standard errors from which a channel takes part."""
@@ -66,9 +66,7 @@ class Parts:
         guess = self._device.upload(np.array([tone.now_hz]))
         found, *_rest = tones.tone(x[:, 1:], guess, rate_hz=rate_hz)
         freq_hz = float(self._device.download(found)[0])
-        few_s = FEW_CYCLES / freq_hz
-        few_w, error_w = self.amplitude(looks, tone.feed, tone.row, freq_hz, few_s)
-        span_s = few_s if few_w >= PLAIN * error_w else long_s
+        span_s = self._span_s(tone, looks, freq_hz, long_s)
         parts, by_node, best = self._everybody(looks, freq_hz, span_s)
         if not anew and 0 < tone.amplitude_w >= best[0]:
             return
@@ -80,6 +78,14 @@ class Parts:
         parts.sort(key=lambda part: (-part.amplitude_w, part.channel_id))
         tone.contributors = tuple(parts[:MAX_CONTRIBUTORS])
         tone.harmonics = self._harmonics(tone, looks, span_s)
+
+    def _span_s(self, tone: OpenTone, looks: Looks, freq_hz: float, long_s: float) -> float:
+        """The shortest span that tells the amplitude well; the largest of noisy ones is no good."""
+        for span_s, plain in ((FEW_CYCLES / freq_hz, PLAIN), (long_s, PLAIN / 4)):
+            here_w, error_w = self.amplitude(looks, tone.feed, tone.row, freq_hz, span_s)
+            if here_w >= plain * error_w:
+                return span_s
+        return max(long_s, NOISY_S)
 
     def _everybody(
         self, looks: Looks, freq_hz: float, span_s: float

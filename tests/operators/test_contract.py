@@ -62,6 +62,12 @@ def shifted(x, tail):
     return tuple(steps.likelihood_ratio(z, one, since, 600 * one, limits)), z[:, -steps.TAIL :]
 
 
+def looks(x, state):
+    """Periodograms with their tables beside the array."""
+    plan = oscillations.to_namespace(DESIGN, x)
+    return oscillations.periodogram(x, mask(x), state, plan=plan)
+
+
 def off(x):
     """All channels inactive."""
     return x[:, 0] > 1e9
@@ -132,12 +138,7 @@ CASES = {
     ),
     "oscillations.periodogram": (
         lambda x: oscillations.start(x, design=DESIGN, until_hop=4),
-        two(
-            lambda x, state: oscillations.periodogram(
-                x, mask(x), state, plan=oscillations.to_namespace(DESIGN, x)
-            ),
-            4,
-        ),
+        two(looks, 4),
         1,
     ),
 }
