@@ -72,4 +72,4 @@ def summed(quantiles_w: Any, rank: Any) -> Any:
         xp.minimum(place, 0.0 * place) + xp.maximum(place - 1, 0.0 * place)
     )
     member_w = low_w + place * (high_w - low_w)
-    return _arrays.quantiles(_arrays.fold_sum(member_w, axis=-1)[None, :], LEVELS)[0]
+    return _arrays.quantiles(_arrays.fold_sum(member_w, axis=-1), LEVELS)
