@@ -27,11 +27,16 @@ def ranks(quantiles_w: Any, outcome_w: Any) -> Any:
     width_w = high_w - low_w
     wide = width_w > 0
     share = xp.where(wide, (outcome_w - low_w) / xp.where(wide, width_w, xp.ones_like(low_w)), 0.5)
-    low, high = level[left], level[left + 1]
+    low, high = _picked(level, left), _picked(level, left + 1)
     inside = low + xp.clip(share, 0.0, 1.0) * (high - low)
     first = xp.full_like(inside, TAIL)
     inside = xp.where(below == 0, first, inside)
     return xp.where(below == len(LEVELS), 1 - first, inside)
+
+
+def _picked(level: Any, place: Any) -> Any:
+    xp = _arrays.namespace(level)
+    return xp.reshape(xp.take(level, xp.reshape(place, (-1,))), place.shape)
 
 
 def summed(quantiles_w: Any, rank: Any) -> Any:
@@ -58,7 +63,7 @@ def summed(quantiles_w: Any, rank: Any) -> Any:
     level = _arrays.table(LEVELS, quantiles_w)
     found = xp.sum(xp.astype(level[None, None, :] <= rank[:, :, None], xp.int64), axis=-1)
     left = xp.clip(found - 1, 0, len(LEVELS) - 2)
-    low, high = level[left], level[left + 1]
+    low, high = _picked(level, left), _picked(level, left + 1)
     spread_w = quantiles_w[None, :, :] + xp.zeros_like(rank)[:, :, None]
     low_w = xp.take_along_axis(spread_w, left[:, :, None], axis=-1)[..., 0]
     high_w = xp.take_along_axis(spread_w, left[:, :, None] + 1, axis=-1)[..., 0]
@@ -67,4 +72,4 @@ def summed(quantiles_w: Any, rank: Any) -> Any:
         xp.minimum(place, 0.0 * place) + xp.maximum(place - 1, 0.0 * place)
     )
     member_w = low_w + place * (high_w - low_w)
-    return _arrays.quantiles(_arrays.fold_sum(member_w, axis=-1)[None, :], LEVELS)[0]
+    return _arrays.quantiles(_arrays.fold_sum(member_w, axis=-1), LEVELS)

@@ -14,12 +14,12 @@ __all__ = ["Outcomes", "Record", "closed", "learned", "opened", "record", "settl
 
 FORGET = 0.003
 """Weight of the newest loss once a record is long: a memory of half an hour of 5-s forecasts."""
-RATE, SLOW_RATE, MOST = 0.004, 0.008, 0.5
-"""Step (of the slow classes) and bound of the quantile offsets, in widths of the forecast."""
-RATE_FIRST, FIRST = 0.2, 10
-"""The first steps are larger, 0.2 over 10 and the outcomes seen, until there are many."""
+RATE = {"fast": 0.008, "scada": 0.005, "dispatch": 0.008, "cop": 0.008}
+MOST = 0.5
+"""Step and bound of the quantile offsets, in widths of the forecast."""
+RATE_FIRST, FIRST = 0.4, 20
+"""The first steps are larger, 0.4 over 20 and the outcomes seen, until there are many."""
 HOUR_NS = 3600 * NS_PER_S
-SLOW_HORIZONS = 24
 LEAST = 12
 """Outcomes of a horizon before its record counts; until then these relative losses are assumed."""
 PLAIN = {
@@ -95,7 +95,7 @@ def closed(book: Book, count: int) -> Book:
     )
 
 
-def learned(book: Book, k: int, outcomes: Outcomes, end_ns: int) -> tuple[Book, Any]:
+def learned(book: Book, name: str, k: int, outcomes: Outcomes, end_ns: int) -> tuple[Book, Any]:
     """What outcomes of issue ``k`` teach: the new book, and losses (method + 1, n) of them."""
     at = outcomes.at[outcomes.known]
     y_w = outcomes.mean_w[outcomes.known]
@@ -107,8 +107,7 @@ def learned(book: Book, k: int, outcomes: Outcomes, end_ns: int) -> tuple[Book, 
     seen = book.seen.copy()
     seen[regime, at] += 1
     share = np.maximum(1.0 / seen[regime, at], FORGET)
-    slow = book.loss_w.shape[2] <= SLOW_HORIZONS
-    rate = np.maximum(SLOW_RATE if slow else RATE, RATE_FIRST / (seen[regime, at] + FIRST))[:, None]
+    rate = np.maximum(RATE[name], RATE_FIRST / (seen[regime, at] + FIRST))[:, None]
     rolling, offset = book.loss_w.copy(), book.offset.copy()
     rolling[regime][:, at] += share * (loss_w[:-1] - rolling[regime][:, at])
     offset[regime, at] = calibration.tracked(offset[regime, at], sent_w, y_w, rate=rate, most=MOST)

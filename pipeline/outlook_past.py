@@ -109,7 +109,7 @@ class Settling:
         self, state: OutlookState, of: tuple[str, Any, int], outcomes: Outcomes, told: list[Any]
     ) -> Any:
         name, book, k = of
-        new, loss_w = outlook_book.learned(book, k, outcomes, state.end_ns)
+        new, loss_w = outlook_book.learned(book, name, k, outcomes, state.end_ns)
         at = outcomes.at[outcomes.known]
         start_ns = self._of.times(name, book.issued_ns[k])[0]
         site_id, node_id = self._site

@@ -1,5 +1,6 @@
 """Known answers of the forecasting operators."""
 
+import array_api_strict as strict
 import numpy as np
 import pytest
 
@@ -152,3 +153,48 @@ def test_ranks_say_where_an_outcome_lay():
     q = np.array([[0.0, 1, 2, 3, 4, 5, 6]] * 4)
     got = joint.ranks(q, np.array([3.0, 2.5, -9.0, 99.0]))
     np.testing.assert_allclose(got, [0.5, 0.375, 0.025, 0.975])
+
+
+X = RNG.normal(size=300)
+SEVEN = np.sort(RNG.normal(size=(3, 7)), axis=-1)
+PAIR = (np.array([1, 7, 30]), np.array([1, 5, 10]))
+OPERATORS = {
+    "means_ahead": lambda u: futures.means_ahead(
+        futures.running(u(X)), u(np.array([50, 77])), Targets(*map(u, PAIR))
+    ),
+    "means_before": lambda u: futures.means_before(
+        futures.running(u(X)), u(np.array([50, 77])), u(PAIR[1])
+    ),
+    "persisted": lambda u: futures.persisted(
+        u(X.reshape(3, 100)), u(X[::-1].copy().reshape(3, 100)), u(X[:3])
+    ),
+    "seasonal": lambda u: futures.seasonal(
+        futures.running(u(X)), Targets(*map(u, PAIR)), period=20.5, cycles=4
+    ),
+    "unlikeness": lambda u: futures.unlikeness(u(X), length=20)[0],
+    "nearest": lambda u: futures.nearest(u(X), count=6),
+    "regressed": lambda u: futures.regressed(
+        u(X.reshape(3, 100)), u(X[::-1].copy()[:200].reshape(2, 100)), u(X[:2])
+    ),
+    "mixed": lambda u: futures.mixed(u(SEVEN), u(X[:6].reshape(2, 3)), u(np.array([0.3, 0.7]))),
+    "carried_on": lambda u: harmonics.carried_on(u(X), Targets(*map(u, PAIR)), period=20.5),
+    "losses": lambda u: calibration.losses(u(SEVEN), u(X[:3])),
+    "weights": lambda u: calibration.weights(u(np.abs(X[:6].reshape(2, 3)))),
+    "blended": lambda u: calibration.blended(
+        u(np.stack([SEVEN, SEVEN + 1])), u(np.abs(X[:6].reshape(2, 3)))
+    ),
+    "corrected": lambda u: calibration.corrected(u(SEVEN), u(0.1 * SEVEN)),
+    "tracked": lambda u: calibration.tracked(
+        u(0.1 * SEVEN), u(SEVEN), u(X[:3]), rate=0.01, most=0.5
+    ),
+    "ranks": lambda u: joint.ranks(u(SEVEN), u(X[:3])),
+    "summed": lambda u: joint.summed(u(SEVEN), u(np.abs(np.sin(X.reshape(100, 3))))),
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_any_array_library_gives_the_same(name):
+    """The strict array API agrees with NumPy, and gives its own arrays back."""
+    got = OPERATORS[name](strict.asarray)
+    assert type(got) is type(strict.asarray(X))
+    np.testing.assert_allclose(np.asarray(got), OPERATORS[name](np.asarray), rtol=1e-9, atol=1e-9)
