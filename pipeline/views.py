@@ -43,6 +43,7 @@ SQL_TYPES = {
     pa.int32(): "INTEGER",
     pa.float64(): "DOUBLE",
     pa.float32(): "FLOAT",
+    pa.bool_(): "BOOLEAN",
 }
 RECORD = {
     "claim": "BOOLEAN",
@@ -117,7 +118,8 @@ def sql_type(kind: pa.DataType) -> str:
     if pa.types.is_list(kind):
         return f"{sql_type(kind.value_type)}[]"
     if pa.types.is_struct(kind):
-        return f"STRUCT({', '.join(f'{f.name} {sql_type(f.type)}' for f in kind)})"
+        fields = (f'"{f.name}" {sql_type(f.type)}' for f in kind)
+        return f"STRUCT({', '.join(fields)})"
     return SQL_TYPES[kind]
 
 
