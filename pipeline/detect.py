@@ -31,7 +31,7 @@ class DetectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Synchrony from which a ramp is a synchronized one."""
     synchrony_channels: int = 3
     """And at least as many leaves."""
-    warm_s: int = 10
+    warm_s: int = 5
     """Quiet seconds a threshold must rest on before it may open anything."""
     hold_share: float = 0.9
     """An event sits at the lowest node that holds this share of what moved."""

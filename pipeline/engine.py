@@ -166,7 +166,7 @@ class Engine:
         state.pending = []
         per_s, last_ns = self.layout.ticks_per_s, state.end_ns
         whole = parts["node_w"].shape[1] // per_s
-        leaf_means_w = self._learn(state, parts, whole)
+        leaf_means_w, cold = self._learn(state, parts, whole)
         for k in range(whole):
             end_ns = last_ns - (whole - 1 - k) * NS_PER_S
             here = self._part(parts, k, whole)
@@ -175,6 +175,8 @@ class Engine:
                 state.reference_w = max(state.reference_w, total_w)
             ahead = (whole - 1 - k) * per_s
             self._ingest.steps.second(state.steps, end_ns, ahead, state.reference_w)
+            known = bool((state.steps.sigma_w > 0).all())
+            state.warming = int(cold[k]) if known else len(self.layout.leaves)
             seen, events = self._tones_of(state, here, end_ns)
             newest = {(event.event_id, event.updated_ns): event for event in events}
             outcome.events.extend(newest.values())
@@ -190,22 +192,28 @@ class Engine:
         kept = parts["kept"]
         return {**here, "kept": kept if k == 0 else kept | True}
 
-    def _learn(self, state: EngineState, parts: dict[str, Any], whole: int) -> Any:
-        """What a leaf usually moves within a second; returns the leaves' means, (leaf, second)."""
+    def _learn(self, state: EngineState, parts: dict[str, Any], whole: int) -> tuple[Any, Any]:
+        """
+        What a leaf usually moves within a second.
+
+        Returns the leaves' means, (leaf, second) W, and how many leaves are not warm, (second,).
+        """
         detect, up = self.detect, self.device.upload
         grid = self.layout.leaf_grid
         x = parts[f"x:{grid.level}"]
         means_w, _ = seconds.frame_means(x, np.ones_like(x, bool), samples_per_frame=grid.rate)
         moved_w = parts["leaf_second_w"]
         peak_w = moved_w.reshape(moved_w.shape[0], whole, -1).max(axis=2)
+        before_s = self.device.download(state.noise.warm_s)
         state.noise = noise.remember(up(peak_w), up(peak_w >= 0), state.noise)
-        warm = self.device.download(state.noise.warm_s) >= detect.warm_s
-        state.warming = int(np.count_nonzero(~warm))
+        warm_s = before_s[:, None] + np.add.accumulate(peak_w >= 0, axis=1)
+        cold = np.count_nonzero(warm_s < detect.warm_s, axis=0)
+        warm = warm_s[:, -1] >= detect.warm_s
         if state.end_ns // NS_PER_S % BLOCK_S == 0:
             scale_w = np.where(warm, self.device.download(noise.noise_scale(state.noise)), np.inf)
             floor_w = np.abs(means_w[:, -1]) * detect.moved_floor_share + 1e-9
             state.moved_threshold_w = up(np.maximum(detect.moved_factor * scale_w, floor_w))
-        return means_w
+        return means_w, cold
 
     def _tones_of(
         self, state: EngineState, part: dict[str, Any], end_ns: int

@@ -156,12 +156,13 @@ class StepStage:
         track.disturbed = track.disturbed | (alarmed & (track.alarmed_s <= BUSY_S * self._pace))
         if alarmed.any():
             self._settle(track, alarmed, np.abs(mean_w - before_w), enough)
+        track.held = False
         if end_ns // NS_PER_S % self._block_s == 0:
             self._learn(track, end_ns, stop, LEAST_NOISE * reference_w)
 
     def disturb(self, track: StepTrack) -> None:
-        """Something else goes on (an oscillation): the present block teaches nothing."""
-        track.disturbed = track.disturbed | True
+        """An oscillation goes on: the block teaches nothing, the next second is no level."""
+        track.disturbed, track.held = track.disturbed | True, True
 
     def _settle(self, track: StepTrack, alarmed: Any, moved_w: Any, enough: Any) -> None:
         """Alarmed nodes whose last two seconds are a level take it as their baseline."""
@@ -174,6 +175,7 @@ class StepStage:
             ]
         )
         level = enough & (track.alarmed_s >= 2) & (moved_w <= SETTLED * spread_w)
+        level &= not track.held
         done = alarmed & (level | (track.alarmed_s > BUSY_S * self._pace))
         track.alarmed_s = np.where(done, 0, track.alarmed_s + alarmed)
         track.up, track.down = track.up & ~done, track.down & ~done

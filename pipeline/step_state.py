@@ -56,6 +56,8 @@ class StepTrack:
     """The present block must not teach; (watched,) bool."""
     limits: Any
     """Thresholds of \\|G\\|; (watched, group)."""
+    held: bool
+    """Something swings: no two seconds are a level."""
     heavy: Any
     """Innovations are clipped; (watched,) bool."""
     up: Any
@@ -86,6 +88,7 @@ def start(watched: int, ring: int, pace: int) -> StepTrack:
         block=np.zeros((watched, groups)),
         disturbed=np.zeros(watched, bool),
         limits=np.full((watched, groups), np.inf),
+        held=False,
         heavy=np.ones(watched, bool),
         up=np.zeros(watched, bool),
         down=np.zeros(watched, bool),
