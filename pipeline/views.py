@@ -159,9 +159,19 @@ def log_of(table: str) -> str:
 
 
 def _comments(view: str, schema: pa.Schema) -> Iterator[str]:
+    """
+    Unit and meaning of a view's columns, as comments on a table of its name without a row.
+
+    A comment on the view itself would make DuckDB look at every commit once a column.
+    """
+    kinds = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE"}
+    columns = ", ".join(f"{f.name} {kinds.get(str(f.type), 'VARCHAR')}" for f in schema)
+    yield "CREATE SCHEMA IF NOT EXISTS meaning"
+    yield f"CREATE TABLE meaning.{view} ({columns})"
     for field in schema:
         unit, doc = (field.metadata[key].decode() for key in (b"unit", b"doc"))
-        yield f"COMMENT ON COLUMN {view}.{field.name} IS {text(f'{unit}: {doc}'.lstrip(': '))}"
+        said = text(f"{unit}: {doc}".lstrip(": "))
+        yield f"COMMENT ON COLUMN meaning.{view}.{field.name} IS {said}"
 
 
 def text(value: object) -> str:
