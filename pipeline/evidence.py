@@ -50,7 +50,9 @@ class Evidence:
         self._grids = {g.level: g for g in layout.grids if g.votes}
         whole_s = settings.pre_s + detect.oscillation_window_s + OPENING_S + BLOCK_S
         self._kept_s = self._lengths(math.ceil(whole_s))
-        self._rows_of_node: dict[int, list[int]] = {}
+        self._pre_ns, self._post_ns, self._most_ns = (
+            round(s * NS_PER_S) for s in (settings.pre_s, settings.post_s, settings.most_s)
+        )
         self._row_of = {name: row for row, name in enumerate(layout.channel_ids)}
 
     def step(self, block: Block, events: Iterable[SiteEvent], end_ns: int) -> Any | None:
@@ -140,7 +142,7 @@ class Evidence:
             for kept in state.ring[:-length_s]:
                 kept.samples_w.pop(level, None)
         self._take()
-        over_ns = end_ns - round(self._settings.post_s * NS_PER_S)
+        over_ns = end_ns - self._post_ns
         state.spans = {k: s for k, s in state.spans.items() if not -1 < s.closed_ns <= over_ns}
 
     def _take(self) -> None:
@@ -151,16 +153,13 @@ class Evidence:
 
     def _wants(self, span: Span, start_ns: int) -> bool:
         """Whether the second that starts here overlaps what the event wants."""
-        pre_ns, post_ns, most_ns = (
-            round(s * NS_PER_S)
-            for s in (self._settings.pre_s, self._settings.post_s, self._settings.most_s)
-        )
-        end_ns, first_ns = start_ns + NS_PER_S, span.onset_ns - pre_ns
+        end_ns, most_ns = start_ns + NS_PER_S, span.onset_ns + self._most_ns
+        begun = end_ns > span.onset_ns - self._pre_ns
         if span.closed_ns < 0:
-            return end_ns > first_ns and start_ns < span.onset_ns + most_ns
-        last_ns = span.closed_ns + post_ns
-        head = end_ns > first_ns and start_ns < min(span.onset_ns + most_ns, last_ns)
-        return head or (span.closed_ns - pre_ns < end_ns and start_ns < last_ns)
+            return begun and start_ns < most_ns
+        last_ns = span.closed_ns + self._post_ns
+        around_close = span.closed_ns - self._pre_ns < end_ns and start_ns < last_ns
+        return around_close or (begun and start_ns < min(most_ns, last_ns))
 
     def _hand_out(self, end_ns: int) -> Any | None:
         stretches = [

@@ -19,7 +19,7 @@ __all__ = ["keep", "step"]
 
 log = logging.getLogger("lockstep")
 
-LEAST = 32
+LEAST = 64
 """Commits of a writer that make a run worth while."""
 MOST = 128
 """Commits of a writer sealed in one step, so that a long backlog goes in pieces."""

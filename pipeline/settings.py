@@ -118,7 +118,7 @@ class Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """``[archive]``: where it is, and how it is kept small and fast."""
 
     path: Path = Path("archive")
-    compact_every_s: float = 15.0
+    compact_every_s: float = 30.0
     """Wall time between two steps of compaction; 0: somebody else runs ``archive compact``."""
     keep_commits: int = 60
     """Newest commits of each writer that are never sealed."""

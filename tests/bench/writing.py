@@ -213,12 +213,12 @@ def day_of_commits(folder: Path, commits: int = DAY_COMMITS) -> Iterator[Figure]
         end_ns = (second + 1) * NS_PER_S
         table = [{**row, "t0_ns": end_ns - NS_PER_S, "produced_ns": end_ns} for row in plain]
         _commit(writer, table, end_ns)
-        if second % 15 == 0:
+        if second % 30 == 0:
             begun_s = time.perf_counter()
             keeper.step(settings, clock)
             steps_s.append(time.perf_counter() - begun_s)
             longest = max(longest, len(numbers(root, "live-p0of1")))
-    note = f"{commits} commits of {len(plain)} windows, a step every 15"
+    note = f"{commits} commits of {len(plain)} windows, a step every 30"
     yield Figure("live tail, longest", longest, "commits", note)
     yield Figure("compaction step, p50", quantile(steps_s, 0.5) * 1e3, "ms")
     yield Figure("compaction step, longest", max(steps_s) * 1e3, "ms")

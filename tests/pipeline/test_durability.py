@@ -95,7 +95,7 @@ def crowd(tmp_path):
 @pytest.mark.timeout(900)
 def test_killed_at_random_instants(crowd):
     """Every acknowledged row once, readers within the grace never see an error, verify is clean."""
-    draw, pause = random.Random(17), threading.Event()
+    draw, pause = random.Random(KILLS), threading.Event()
     mortal = {**dict.fromkeys(WRITERS, 3), "sealer": 1}
     for _ in range(KILLS):
         pause.wait(draw.uniform(0.1, 1.1))

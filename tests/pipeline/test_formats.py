@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import archive, commits, formats, inventory, seal, sealed
+from pipeline.verify import verify
 from schemas.tables import FORMAT
 from tests.pipeline.archive_rows import RACKS, commit_second
 from tests.pipeline.test_archive import plain
@@ -43,6 +44,8 @@ def test_an_old_archive_is_opened_asked_and_written_on(root):
     assert formats.format_of(root) == formats.Format(FORMAT, 1)
     before = archive.query(root, SUMS)[1]
     assert before[0][4] == 0
+    held = verify(root)
+    assert (held.findings, held.rows["windows"]) == ([], HELD["windows"])
     writer = commits.Writer.claim(root, "replay-site-a")
     assert commit_second(writer, 11).rows == {}
     assert commit_second(writer, 12).rows == {"windows": RACKS, "events": 1}
@@ -55,6 +58,7 @@ def test_an_old_archive_is_opened_asked_and_written_on(root):
     assert plain(root, "SELECT count(*) FROM windows")[0] == [(HELD["windows"] + RACKS,)]
     assert archive.query(root, SUMS)[1] == plain(root, SUMS)[0]
     assert doubled(root) == {}
+    assert verify(root).findings == []
 
 
 def test_a_writer_of_the_old_program_goes_on_beside_the_new_one(root):
