@@ -55,13 +55,16 @@ RECORD = {
 
 
 def template() -> Iterator[str]:
-    """SQL of the questions over tables without a row: the same for every archive."""
+    """SQL of the questions, over tables without a row, and comments: the same in every archive."""
     yield from _stubs()
+    for table, schema in TABLES.items():
+        yield from _comments(log_of(table), schema)
+    yield from _comments("events", TABLES["events"])
     yield from catalog.definitions()
 
 
 def definitions(root: Path) -> Iterator[str]:
-    """SQL of the tables' views and comments, in order: commits above the bound, then the runs."""
+    """SQL of the tables' views, in order: the commits above the bound, then the runs."""
     manifest = sealed.read(root)  # once: all views switch at one instant
     yield from _definitions(root, manifest, _live(manifest))
 
@@ -137,9 +140,7 @@ def _definitions(root: Path, manifest: sealed.Manifest, live: str) -> Iterator[s
         times = "".join(f", make_timestamp_ns({name}) AS {twin}" for name, twin in twins)
         rows = " UNION ALL ".join(_parts(root, manifest, live, table, oldest))
         yield f"CREATE OR REPLACE VIEW {log_of(table)} AS SELECT *{times} FROM ({rows})"  # noqa: S608
-        yield from _comments(log_of(table), schema)
     yield EVENTS
-    yield from _comments("events", TABLES["events"])
     found = _paths(root, manifest, "commit.json")
     kinds = ", ".join(f"{name}: '{kind}'" for name, kind in RECORD.items())
     columns = f"writer, commit, {', '.join(RECORD)}"
@@ -199,9 +200,18 @@ def log_of(table: str) -> str:
 
 
 def _comments(view: str, schema: pa.Schema) -> Iterator[str]:
+    """
+    Unit and meaning of a view's columns, as comments on a table of its name without a row.
+
+    A comment on the view itself would make DuckDB look at every commit once a column.
+    """
+    columns = ", ".join(f"{f.name} {sql_type(f.type)}" for f in schema)
+    yield "CREATE SCHEMA IF NOT EXISTS meaning"
+    yield f"CREATE TABLE meaning.{view} ({columns})"
     for field in schema:
         unit, doc = (field.metadata[key].decode() for key in (b"unit", b"doc"))
-        yield f"COMMENT ON COLUMN {view}.{field.name} IS {text(f'{unit}: {doc}'.lstrip(': '))}"
+        said = text(f"{unit}: {doc}".lstrip(": "))
+        yield f"COMMENT ON COLUMN meaning.{view}.{field.name} IS {said}"
 
 
 def text(value: object) -> str:

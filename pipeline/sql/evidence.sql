@@ -28,5 +28,7 @@ WITH cells AS (  -- blocks are at most 10 s long: each begins in one of the even
 )
 SELECT event_id, kind, onset_ns, closed_ns, w.site_id, channel_id, node_id, level, quantity, t0_ns,
        end_ns, rate_hz, n, scale_w, offset_w, codes, samples_w
-FROM cells JOIN (SELECT *, t0_ns // 60000000000 AS k FROM waveforms) AS w USING (site_id, k)
+FROM cells
+JOIN (SELECT *, t0_ns // 60000000000 AS k FROM waveforms
+      WHERE t0_ns >= ns_since(CAST(from_utc AS TIMESTAMP_NS) - INTERVAL 1 DAY)) AS w USING (site_id, k)
 WHERE end_ns > begin_ns AND t0_ns < stop_ns AND (site IS NULL OR w.site_id = site)
