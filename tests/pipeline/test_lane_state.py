@@ -150,7 +150,7 @@ def test_other_settings_mean_a_cold_start(site, stream, tmp_path, monkeypatch):
     """A state made with other thresholds is not used; offsets stay; what was open is closed."""
     event_id = interrupted(tmp_path, site, stream)
     other = DetectSettings(ramp_factor=5.0)
-    monkeypatch.setattr(sites, "DetectSettings", lambda: other)
+    monkeypatch.setattr(sites, "DetectSettings", lambda **_: other)
     lane = open_lane(tmp_path, site)
     record = newest_commit(tmp_path, NAME)
     assert record is not None
