@@ -150,8 +150,9 @@ def test_a_changed_model_cannot_be_told():
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("one", "other"), [((FEW, 0), (MANY, 0)), ((MANY, 0), (MANY, 1))])
 def test_neither_can_be_told_from_many_sites(one, other):
-    """The same of 90 sites, where chance alone moves the share by less than three points."""
-    assert recovered(one, other, consent=False, sites=MANY_SITES) <= 0.5 + POINTS
+    """The same of 90 sites: not above chance and five points by more than chance alone explains."""
+    noise = 1.96 * (0.25 / (2 * WINDOWS * MANY_SITES)) ** 0.5
+    assert recovered(one, other, consent=False, sites=MANY_SITES) <= 0.5 + POINTS + noise
 
 
 def test_with_consent_the_same_classifier_tells_them_apart():
