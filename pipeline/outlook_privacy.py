@@ -14,7 +14,7 @@ from schemas.forecasts import Aggregation, Forecast
 __all__ = ["Privacy", "bucket", "kept_horizons", "rounded", "rounding_w", "withheld"]
 
 BUCKETS = (50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
-ROUNDING = 0.01
+ROUNDING = 0.02
 """Powers are rounded to this share of the site's reference, to a step of 1, 2 or 5."""
 ARCHIVED_S = {"fast": (0.5, 1.0, 2.0, 5.0, 10.0), "scada": (15.0, 30.0, 60.0, 120.0)}
 """Horizons of the two quick classes that the archive keeps; the topic carries all."""
