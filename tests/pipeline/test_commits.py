@@ -295,4 +295,4 @@ def test_a_writer_killed_at_random_loses_and_doubles_nothing(root):
         assert keys(root, "windows") == expected(done, windows)
         assert keys(root, "events") == expected(done, events)
         assert bool(done) == (commits.load_snapshot(root, NAME) is not None)
-    assert acked > 100
+    assert acked > 20
