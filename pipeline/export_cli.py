@@ -21,6 +21,7 @@ CODINGS = ("ascii", "binary", "binary32", "float32")
 INTERVALS_S = {"15min": 900, "1h": 3600}
 
 TOLD_EVERY_S = 1.0
+SHORT = "no interval of {} was measured for at least half of it; ask for a longer time"
 EMPTY = "there is nothing to plan from: no measured second of a grid connection in that time"
 
 
@@ -106,6 +107,7 @@ def _export_event(root: Path, args: argparse.Namespace, scope: Scope) -> dict[st
 
 
 def _plan(root: Path, args: argparse.Namespace) -> dict[str, Any]:
+    from pipeline import archive  # noqa: PLC0415
     from pipeline.planning import plan_sql, scenarios  # noqa: PLC0415
 
     named, scope = scenarios(args.scenario, args.scenarios), _scope(args)
@@ -117,6 +119,9 @@ def _plan(root: Path, args: argparse.Namespace) -> dict[str, Any]:
     base = args.base_year or _first_year(root, scope)
     sql = plan_sql(interval_s, scope, named, args.years, base)
     done = _written(root, args, sql, f"plan-{args.interval}")
+    if not done["rows"]:
+        Path(done["file"]).unlink()
+        raise archive.QueryError(SHORT.format(args.interval))
     return {**done, "interval_s": interval_s, "base_year": base, "scenarios": sorted(named)}
 
 

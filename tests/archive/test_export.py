@@ -117,6 +117,11 @@ def test_long_work_says_how_far_it_is(root, tmp_path, monkeypatch, capsys) -> No
         ("plan --scenario measured=0.1 --years 2030", 2, "a scenario cannot be called 'measured'"),
         ("plan --scenario x=-2 --years 2030", 2, "scenario x grows by -2.0 a year; use a rate"),
         ("plan --site nowhere", 1, "there is nothing to plan from"),
+        (
+            "plan --interval 1h --until 2026-02-28T23:20:00Z",
+            1,
+            "no interval of 1h was measured for",
+        ),
         ("plan --scenarios none.toml", 2, "none.toml: No such file or directory; name a TOML"),
     ],
 )
