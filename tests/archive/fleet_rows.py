@@ -9,7 +9,16 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import archive, commits
-from schemas.tables import EVENTS, FORECASTS, RULES, STATES, TOPOLOGIES, WAVEFORMS, WINDOWS
+from schemas.tables import (
+    EVENTS,
+    FORECASTS,
+    OUTCOMES,
+    RULES,
+    STATES,
+    TOPOLOGIES,
+    WAVEFORMS,
+    WINDOWS,
+)
 from schemas.units import NS_PER_S
 from tests.archive.fleet import (
     BEGIN,
@@ -100,12 +109,24 @@ def _window(site: str, node: str, level: str, t: int, length_s: int) -> dict[str
     }  # fmt: skip
 
 
+def _outcomes(truth: Fleet) -> list[dict[str, Any]]:
+    """What came of every forecast: its median, with a loss of 1 W everywhere."""
+    losses = ("crps_w", "persistence_w", "climatology_w", "seasonal_w")
+    same = ("site_id", "node_id", "issued_ns", "horizon_class", "start_ns", "produced_ns")
+    return [
+        {name: row[name] for name in same}
+        | {"outcome_w": row["q50_w"], "covered": True, **dict.fromkeys(losses, 1.0)}
+        for row in truth.forecasts
+    ]
+
+
 def tables(truth: Fleet) -> dict[str, pa.Table]:
     """All rows, as the archive's tables have them."""
     return {
         "windows": window_rows(truth),
         "states": pa.Table.from_pylist(truth.states, schema=STATES),
         "forecasts": pa.Table.from_pylist(truth.forecasts, schema=FORECASTS),
+        "outcomes": pa.Table.from_pylist(_outcomes(truth), schema=OUTCOMES),
         "events": pa.Table.from_pylist(truth.events, schema=EVENTS),
         "waveforms": pa.Table.from_pylist(truth.blocks, schema=WAVEFORMS),
         **_dimensions(),
