@@ -71,7 +71,7 @@ def test_sealer_and_writer_killed_at_random_lose_and_double_nothing(root):
             assert by.stdout.readline() == "ready\n"
             assert writer.stdout.readline() == "ready\n"
             with pytest.raises(subprocess.TimeoutExpired):
-                by.wait(timeout=draw.uniform(0.05, 0.8))
+                by.wait(timeout=draw.uniform(0.1, 2.5))
             for process in draw.sample([writer, by], 2):
                 process.kill()
             said = [line for line in writer.stdout.read().split("\n")[:-1] if line]
