@@ -131,7 +131,11 @@ class KafkaServer:
 
 
 def create_topics(bootstrap: str, topics: dict[str, int]) -> None:
-    """Make topics (name → partitions) on a real broker; one that exists stays as it is."""
+    """
+    Make topics (name → partitions) on a real broker; one that exists stays as it is.
+
+    Returns when the broker tells all of them to a client that asks.
+    """
     from kafka import KafkaAdminClient  # noqa: PLC0415  slow to import, unneeded to find a broker
     from kafka.admin import NewTopic  # noqa: PLC0415
     from kafka.errors import TopicAlreadyExistsError  # noqa: PLC0415
@@ -141,6 +145,12 @@ def create_topics(bootstrap: str, topics: dict[str, int]) -> None:
         for name, partitions in topics.items():
             with contextlib.suppress(TopicAlreadyExistsError):
                 admin.create_topics([NewTopic(name, partitions, 1)])
+        deadline = time.monotonic() + _READY_S
+        while missing := set(topics) - set(admin.list_topics()):
+            if time.monotonic() > deadline:
+                msg = f"topic {min(missing)} was made but is not seen after {_READY_S:g} s"
+                raise BrokerError(msg)
+            time.sleep(0.05)
     finally:
         admin.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -41,8 +42,18 @@ def fresh_topics(requires_real_kafka: Broker) -> Iterator[Broker]:
     if there and broker.kind == "external":
         admin.close()
         pytest.skip(f"needs topics of its own; {min(there)} is in use at {broker.bootstrap}")
-    if there:
-        admin.delete_topics(sorted(there))
+    _remove(admin, there)
     yield broker
-    admin.delete_topics(sorted(ours & set(admin.list_topics())))
+    _remove(admin, ours & set(admin.list_topics()))
     admin.close()
+
+
+def _remove(admin: KafkaAdminClient, names: set[str]) -> None:
+    """Delete topics and wait until they are gone: else the next test's are taken for these."""
+    if names:
+        admin.delete_topics(sorted(names))
+    for _ in range(400):
+        if not names & set(admin.list_topics()):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"topics {sorted(names)} are still there after 20 s")
