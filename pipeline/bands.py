@@ -15,7 +15,7 @@ from schemas.events import Band
 __all__ = ["NodeBands", "PoiBands"]
 
 MEASURED = 0.8
-"""Share of the second that must be measured for a node's bands to say anything."""
+"""Share of the second, or of the window, that must be measured for bands to say anything."""
 COVERED = 0.9
 """Share of a band that a window's bins must cover."""
 HIGHEST_HZ = 55.0
@@ -87,7 +87,7 @@ class PoiBands:
             feed = self._feeds[number]
             row = feed.nodes.index(top)
             tail = state.spectra[feed.banks[place].key].tail_valid
-            seen = float(self._device.download(tail[row : row + 1, :]).mean()) >= 0.8
+            seen = float(self._device.download(tail[row : row + 1, :]).mean()) >= MEASURED
             track.bands_w[k] = float(look.amplitude_w[row][inside].max()) if seen else float("nan")
         bands = tuple(
             Band(low, high, observable=not np.isnan(w), amplitude_w=None if np.isnan(w) else w)

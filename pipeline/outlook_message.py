@@ -35,7 +35,6 @@ from schemas.units import NS_PER_S
 __all__ = ["Facts", "Issue", "Writer", "ramp_bounds"]
 
 NOMINAL = 0.9
-NAMES = ("q05_w", "q10_w", "q25_w", "q50_w", "q75_w", "q90_w", "q95_w")
 SPANS_S = (5, 15, 60, 600)
 ENVELOPE_STRIDE_S = 3
 FREQ_STEP_HZ = 0.05

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from replay.errors import ReplayError
+from replay.figures import new_figure, save
 from replay.forecast_run import Class, Run
 from replay.forecast_traces import TICK_HZ, Series
 
@@ -28,21 +28,12 @@ def fan(path: Path, series: Series, run: Run) -> None:
     ReplayError
         One sentence: matplotlib is missing, or the file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415  an extra: lockstep[plot]
-    except ImportError as error:
-        msg = "a plot needs matplotlib; install it with: pip install 'lockstep[plot]'"
-        raise ReplayError(msg) from error
     names = [name for name in SPANS_S if name in run.classes]
-    figure = Figure(figsize=(12, 3.2 * len(names)), layout="constrained")
+    figure = new_figure(12, 3.2 * len(names))
     for row, name in enumerate(names, 1):
         axes: Any = figure.add_subplot(len(names), 1, row)
         _draw(axes, name, series, run.classes[name])
-    try:
-        figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as error:
-        msg = f"{path} cannot be written ({error}); name a .png, .svg or .pdf"
-        raise ReplayError(msg) from error
+    save(figure, path)
 
 
 def _draw(axes: Any, name: str, series: Series, scored: Class) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import archive
-from replay.errors import ReplayError
+from replay.figures import new_figure, save
 from schemas.events import SiteEvent
 from schemas.units import NS_PER_S
 
@@ -48,14 +48,9 @@ def plot(path: Path, root: Path, events: Sequence[SiteEvent], site_id: str) -> N
     ReplayError
         One sentence: matplotlib is missing, or the file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415  an extra: lockstep[plot]
-    except ImportError as error:
-        msg = "a plot needs matplotlib; install it with: pip install 'lockstep[plot]'"
-        raise ReplayError(msg) from error
+    figure = new_figure(12, 5)
     power = _columns(root, POWER_SQL.format(site=site_id))
     t0_ns = int(power[0][0])
-    figure = Figure(figsize=(12, 5), layout="constrained")
     axes: Any = figure.add_subplot()
     _draw_power(axes, power, _columns(root, FORECAST_SQL.format(site=site_id)), t0_ns)
     ours = [e for e in events if e.site_id == site_id and e.merged_into is None]
@@ -64,11 +59,7 @@ def plot(path: Path, root: Path, events: Sequence[SiteEvent], site_id: str) -> N
     axes.set(title=f"{site_id}: power at the POI", xlabel="s", ylabel="MW")
     axes.margins(x=0)
     figure.legend(loc="outside lower center", ncols=6, fontsize="small", frameon=False)
-    try:
-        figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as error:
-        msg = f"{path} cannot be written ({error}); name a .png, .svg or .pdf"
-        raise ReplayError(msg) from error
+    save(figure, path)
 
 
 def _columns(root: Path, sql: str) -> Any:
