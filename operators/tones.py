@@ -50,7 +50,7 @@ def fit(window_w: Any, columns: list[Any]) -> list[Any]:
 
 def amplitude(window_w: Any, freq_hz: Any, *, rate_hz: float) -> tuple[Any, Any, Any]:
     """
-    Amplitude and phase at a known frequency, beside a constant.
+    Amplitude and phase at a known frequency, beside a constant and a slope.
 
     Parameters
     ----------
@@ -74,10 +74,12 @@ def amplitude(window_w: Any, freq_hz: Any, *, rate_hz: float) -> tuple[Any, Any,
     place = xp.arange(n_time, dtype=window_w.dtype, device=device(window_w)) - (n_time - 1) / 2
     turn = (freq_hz * (2 * math.pi / rate_hz))[:, None] * place
     cosine, sine, constant = xp.cos(turn), xp.sin(turn), xp.ones_like(window_w)
+    slope = xp.zeros_like(window_w) + (place * (2 / n_time))[None, :]
     centred_w = window_w - _arrays.fold_sum(window_w, axis=-1)[:, None] / n_time
-    a, b, c = fit(centred_w, [cosine, sine, constant])
-    left_w = centred_w - a[:, None] * cosine - b[:, None] * sine - c[:, None]
-    noise_w2 = _arrays.fold_sum(left_w * left_w, axis=-1) / max(n_time - 3, 1)
+    a, b, c, d = (y[:, None] for y in fit(centred_w, [cosine, sine, constant, slope]))
+    left_w = centred_w - a * cosine - b * sine - c - d * slope
+    a, b = a[:, 0], b[:, 0]
+    noise_w2 = _arrays.fold_sum(left_w * left_w, axis=-1) / max(n_time - 4, 1)
     return xp.sqrt(a * a + b * b), xp.atan2(-b, a), xp.sqrt(2 * noise_w2 / n_time)
 
 

@@ -89,16 +89,18 @@ class LineFinder:
                 )
         return found
 
-    def excess(self, look: Look, at: Any) -> float:
-        """The most that stands out in these bins: of one row, over time, or of the least voter."""
-        feed = self._feeds[look.feed]
-        best = float(look.now[:, at].max())
+    def excess(self, look: Look, at: Any) -> tuple[float, float]:
+        """
+        The most that stands out in these bins: now, of one row or as share of the voters; and over
+        time, in a sum of many leaves.
+        """
+        feed, best, lasting = self._feeds[look.feed], float(look.now[:, at].max()), 0.0
         if feed.wide.any():
-            best = max(best, float(look.lasting[feed.wide][:, at].max()))
+            lasting = float(look.lasting[feed.wide][:, at].max())
         if len(feed.leaves) >= self._votes:
-            votes = np.sort(look.votes[feed.leaves][:, at].max(axis=1))
-            best = max(best, float(votes[-self._votes]))
-        return best
+            voters = np.count_nonzero(look.votes[feed.leaves][:, at].max(axis=1) >= 1)
+            best = max(best, voters / self._votes)
+        return best, lasting
 
 
 def _widened(values: Any) -> Any:

@@ -77,8 +77,6 @@ def fundamental_of(lines: list[Any], found: Any) -> Any:
     """Of the suspect lines the lowest, as strong or stronger, that ``found`` is a harmonic of."""
     best = found
     for line in lines:
-        base = Tone(line.freq_hz, 1 / line.window_s, line.amplitude_w)
-        one = Tone(found.freq_hz, 1 / found.window_s, found.amplitude_w)
-        if 2 <= order_of(one, base) <= 5 and line.amplitude_w >= found.amplitude_w:
+        if 2 <= order_of(found.tone, line.tone) <= 5 and line.amplitude_w >= found.amplitude_w:
             best = line if line.freq_hz < best.freq_hz else best
     return best

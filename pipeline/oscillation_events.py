@@ -10,25 +10,31 @@ from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice
 from pipeline.layout import SiteLayout
 from pipeline.line_finder import LineFinder
-from pipeline.lines import OVERTONE, Tone, belongs, fundamental_of, order_of
+from pipeline.line_judge import ECHO_S, ECHO_WINDOWS, NOTHING, LineJudge
+from pipeline.lines import Tone, belongs, fundamental_of, order_of
 from pipeline.oscillation_parts import PLAIN, Parts
-from pipeline.oscillation_state import Feed, Line, Looks, OpenTone, OscillationTrack, Past
+from pipeline.oscillation_state import (
+    Feed,
+    Line,
+    Looks,
+    OpenTone,
+    OscillationTrack,
+    Past,
+)
 from pipeline.ramp_state import OpenOscillation
 from schemas.events import Quality, SiteEvent, event_id
 from schemas.units import NS_PER_S
 
 __all__ = ["OscillationEvents"]
 
-STEADY = 0.3
-"""Every part of the window must show at least this share of the whole window's amplitude."""
-STILL = 0.5
-"""And when it opens its newest part at least this share."""
 GONE = 0.33
 """The line is gone when its newest two periods show less than this share of what they do else."""
-CLEAR = 4.0
-"""Standard errors from which the newest two periods' amplitude tells anything."""
-SETTLES = 10.0
-"""Periods after its opening at which it is measured anew."""
+ENDS, FEWER_ENDS, SLOW_S = 2.0, 1.5, 10.0
+"""Newest periods that tell whether it goes on; down to 1.5 where these take longer than 10 s."""
+LEVEL = 0.2
+"""Share by which its usual amplitude follows the newest periods, a period; 0.1 a second at most."""
+SETTLES, SETTLES_S = 10.0, 10.0
+"""Periods and seconds after its opening until it is measured anew, harmonics looked for again."""
 FADES = 0.5
 """Share of its amplitude at which its decay is measured, once."""
 ALIVE = 0.5
@@ -36,10 +42,6 @@ ALIVE = 0.5
 RISE = 1.02
 """Growth that is worth a new measurement; `TELL` is worth telling."""
 TELL = 1.5
-SLOWER = 1.4
-"""From this ratio of frequencies on, a slower swing can be what makes a faster line."""
-ECHO_S, ECHO = 60, 0.4
-"""So long after an event has closed its line is its echo, below this share of its amplitude."""
 BESIDE_S = 3
 """Seconds for which two open oscillations belong together before one closes into the other."""
 
@@ -57,6 +59,7 @@ class OscillationEvents:
     ) -> None:
         self._layout, self._detect, self._feeds, self._device = layout, detect, feeds, device
         self._parts = Parts(layout, detect, feeds, device)
+        self._judge = LineJudge(feeds, self._parts, device)
         self._finder = LineFinder(detect, feeds, votes)
 
     def start(self) -> OscillationTrack:
@@ -87,8 +90,8 @@ class OscillationEvents:
             events += self._follow(tone, looks, time_ns)
         events += self._ended(track, looks, time_ns)
         track.past = [past for past in track.past if past.until_ns > time_ns]
-        lines = [line for line in lines if not self._shadowed(line, looks)]
-        lines = [line for line in lines if not self._echo(track, line, looks)]
+        lines = [line for line in lines if not self._judge.shadowed(line, looks)]
+        lines = [line for line in lines if not self._judge.echo(track, line, looks, time_ns)]
         opened = 0
         while (found := self._fresh(track, lines, looks)) is not None:
             tone = self._begin(looks, found, time_ns, opened)
@@ -112,47 +115,23 @@ class OscillationEvents:
         while lines:
             found = max(lines, key=lambda line: (line.amplitude_w, -line.freq_hz))
             lines.remove(found)
-            owner = next((t for t in track.open if belongs(_tone(found), _of(t))), None)
+            owner = next((t for t in track.open if belongs(found.tone, _of(t))), None)
             if owner is not None:
                 self._adopt(owner, found, looks)
                 continue
             base = fundamental_of(lines, found)
             if base is not found:
                 lines.remove(base)
-                if any(belongs(_tone(base), _of(t)) for t in track.open):
+                if any(belongs(base.tone, _of(t)) for t in track.open):
                     continue
-            if self._lasts(base, looks):
+            if self._judge.lasts(base, looks):
                 return base
         return None
 
-    def _shadowed(self, line: Line, looks: Looks) -> bool:
-        """A slower movement of the same row, with steps in it, would explain this line."""
-        most_w, rate_hz = 0.0, self._feeds[line.feed].banks[line.bank].rate_hz
-        for look in looks.due:
-            if look.feed != line.feed:
-                continue
-            design = self._feeds[look.feed].banks[look.bank].plan.design
-            slower = design.freq_hz < line.freq_hz / SLOWER
-            if slower.any():
-                reach_w = look.amplitude_w[line.row, slower] * design.freq_hz[slower]
-                most_w = max(most_w, float(reach_w.max()) / line.freq_hz)
-        folded = np.sinc(line.freq_hz / rate_hz)  # a step between two samples is sharper than it is
-        return bool(most_w * OVERTONE >= line.amplitude_w * folded)
-
-    def _echo(self, track: OscillationTrack, line: Line, looks: Looks) -> bool:
-        """What an event that has just closed leaves in long windows, or goes on with, faintly."""
-        past_w = [p.amplitude_w for p in track.past if belongs(_tone(line), Tone(*p[:3]))]
-        if not past_w:
-            return False
-        newest_w, _ = self._parts.amplitude(
-            looks, line.feed, line.row, line.freq_hz, 2 / line.freq_hz
-        )
-        return newest_w < ECHO * max(past_w)
-
     def _adopt(self, tone: OpenTone, line: Line, looks: Looks) -> None:
         """An open event that was a harmonic of this stronger line: the line is the event now."""
-        order = order_of(_of(tone), _tone(line))
-        if 2 <= order <= 5 and line.amplitude_w >= tone.now_w and self._lasts(line, looks):
+        order = order_of(_of(tone), line.tone)
+        if 2 <= order <= 5 and line.amplitude_w >= tone.now_w and self._judge.lasts(line, looks):
             found = (line.freq_hz, line.amplitude_w, line.feed, line.row, line.window_s)
             self._move(tone, found, looks)
 
@@ -162,38 +141,28 @@ class OscillationEvents:
         tone.amplitude_w, tone.level_w, tone.missed_s = 0.0, 0.0, 0
         self._parts.measure(tone, looks)
 
-    def _lasts(self, line: Line, looks: Looks) -> bool:
-        """In every part of its window, and in the newest two periods: no step, no dip, not over."""
-        rows = [line.row]
-        x, v, rate_hz = looks.window(line.feed, rows, line.window_s)
-        freq_hz = self._device.upload(np.array([line.freq_hz]))
-        share = oscillations.steadiness(x, v, freq_hz, rate_hz=rate_hz)
-        if float(self._device.download(share)[0]) < STEADY:
-            return False
-        whole_w, _ = self._parts.amplitude(looks, line.feed, line.row, line.freq_hz, line.window_s)
-        span_s = line.newest_s
-        newest_w, error_w = self._parts.amplitude(looks, line.feed, line.row, line.freq_hz, span_s)
-        return newest_w >= STILL * whole_w or newest_w + 2 * error_w >= whole_w
-
     # ---- what goes on
 
     def _follow(self, tone: OpenTone, looks: Looks, time_ns: int) -> list[SiteEvent]:
         self._listen(tone, looks)
-        newest_w, error_w = self._parts.amplitude(
-            looks, tone.feed, tone.row, tone.now_hz, 2 / tone.now_hz
-        )
+        at = (looks, tone.feed, tone.row, tone.now_hz)
+        newest_w, error_w = self._judge.newest(at, tone.level_w, self._end_s(tone), tone.window_s)
         tone.level_w = tone.level_w or newest_w
-        gone = newest_w < GONE * tone.level_w and tone.level_w > CLEAR * error_w
+        gone = newest_w < max(GONE * tone.level_w, NOTHING * error_w)
         if not gone:
-            tone.level_w += 0.1 * (newest_w - tone.level_w)
+            tone.level_w += min(LEVEL * tone.now_hz, 0.1) * (newest_w - tone.level_w)
         if newest_w < FADES * tone.amplitude_w and not tone.fading and not gone:
             tone.fading = True
             self._parts.growth(tone, looks)
         tone.missed_s = tone.missed_s + 1 if gone or not tone.heard else 0
         age_s = (time_ns - tone.opened_ns) / NS_PER_S
-        if not tone.settled and tone.missed_s == 0 and age_s >= SETTLES / tone.now_hz:
-            tone.settled = True
-            self._parts.measure(tone, looks, anew=True)
+        settles_s = max(SETTLES / tone.now_hz, SETTLES_S)
+        if tone.missed_s == 0 and age_s >= settles_s * (1 + tone.settled):
+            tone.settled += 1
+            if tone.settled == 1:
+                self._parts.measure(tone, looks, anew=True)
+            elif not tone.harmonics:
+                self._parts.overtones(tone, looks)
         clear_w = newest_w if newest_w >= PLAIN * error_w else 0.0
         if gone or not tone.heard or max(tone.now_w, clear_w) <= RISE * tone.amplitude_w:
             return []
@@ -202,6 +171,9 @@ class OscillationEvents:
             return []
         tone.told_w = tone.amplitude_w
         return [self._parts.record(tone, "update", time_ns)]
+
+    def _end_s(self, tone: OpenTone) -> float:
+        return min(ENDS / tone.now_hz, max(FEWER_ENDS / tone.now_hz, SLOW_S))
 
     def _listen(self, tone: OpenTone, looks: Looks) -> None:
         """Whether it is in the shortest window that ever showed it, and where its summit is now."""
@@ -220,8 +192,10 @@ class OscillationEvents:
                 near_w = look.amplitude_w[:, at]
                 row, place = np.unravel_index(int(np.argmax(near_w)), near_w.shape)
                 top = (float(near_w[row, place]), float(freq_hz[near[place]]), look.feed, int(row))
-                excess[window_s] = max(excess.get(window_s, 0.0), self._finder.excess(look, at))
-                summit[window_s] = max(summit.get(window_s, top), top)
+                found = self._finder.excess(look, at)
+                excess[window_s] = max(excess.get(window_s, 0.0), *found)
+                if found[0] >= ALIVE:  # a sum goes on for a while on noise alone
+                    summit[window_s] = max(summit.get(window_s, top), top)
         shown = [window_s for window_s, e in excess.items() if e >= 1]
         tone.window_s = min([tone.window_s, *shown])
         heard = excess.get(tone.window_s)
@@ -231,7 +205,7 @@ class OscillationEvents:
         if heard < ALIVE and longer and not tone.missed_s:
             tone.window_s = min(longer)  # weaker, not over: its newest periods are still there
         tone.heard = excess[tone.window_s] >= ALIVE
-        if tone.heard:
+        if tone.heard and tone.window_s in summit:
             tone.now_w, tone.now_hz, tone.feed, tone.row = summit[tone.window_s]
 
     def _ended(self, track: OscillationTrack, looks: Looks, time_ns: int) -> list[SiteEvent]:
@@ -251,8 +225,8 @@ class OscillationEvents:
             elif tone.missed_s < self._detect.oscillation_close_s:
                 continue
             else:
-                until_ns = time_ns + ECHO_S * NS_PER_S
-                echo = Past(tone.freq_hz, 1 / tone.window_s, tone.amplitude_w, until_ns)
+                until_ns = time_ns + round(max(ECHO_S, ECHO_WINDOWS * tone.window_s)) * NS_PER_S
+                echo = Past(tone.freq_hz, 1 / tone.window_s, tone.amplitude_w, time_ns, until_ns)
                 track.past = [*track.past, echo]
             track.open.remove(tone)
             events.append(self._parts.record(tone, "closed", time_ns))
@@ -280,10 +254,6 @@ class OscillationEvents:
         self._parts.measure(tone, looks)
         tone.told_w = tone.amplitude_w
         return tone
-
-
-def _tone(line: Line) -> Tone:
-    return Tone(line.freq_hz, 1 / line.window_s, line.amplitude_w)
 
 
 def _of(tone: OpenTone) -> Tone:

@@ -22,10 +22,12 @@ CYCLES, FEW_CYCLES, PLAIN = 8.0, 3.0, 80.0
 Periods over which an oscillation is measured; for amplitudes fewer, where they stand out by so
 many standard errors (a peak may be short); `NOISY_S` where 8 do not by a quarter of that.
 """
-SHORTEST_S, LONGEST_S, NOISY_S = 2.5, 160.0, 20.0
+SHORTEST_S, SETTLED_S, LONGEST_S, NOISY_S = 2.5, 10.0, 160.0, 20.0
 MAX_CONTRIBUTORS = 256
 SEEN = 4.0
 """Standard errors from which a channel takes part."""
+OWN = 0.5
+"""Share of what the spectrum shows that its measurement must show, to be one."""
 HARMONICS = 10
 SURE = 3.0
 """Standard errors from which growth or decay is told."""
@@ -61,31 +63,40 @@ class Parts:
 
     def measure(self, tone: OpenTone, looks: Looks, *, anew: bool = False) -> None:
         """Frequency where it is largest, then everybody's part; kept if larger, or ``anew``."""
-        long_s = min(max(CYCLES / tone.now_hz, SHORTEST_S), LONGEST_S)
+        long_s = min(max(CYCLES / tone.now_hz, SETTLED_S if anew else SHORTEST_S), LONGEST_S)
         x, _, rate_hz = looks.window(tone.feed, [tone.row], long_s)
         guess = self._device.upload(np.array([tone.now_hz]))
         found, *_rest = tones.tone(x[:, 1:], guess, rate_hz=rate_hz)
         freq_hz = float(self._device.download(found)[0])
-        span_s = self._span_s(tone, looks, freq_hz, long_s)
+        span_s, error_w = self._span_s(tone, looks, freq_hz, long_s)
         parts, by_node, best = self._everybody(looks, freq_hz, span_s)
-        if not anew and 0 < tone.amplitude_w >= best[0]:
-            return
-        tone.freq_hz, tone.amplitude_w = freq_hz, max(best[0], tone.amplitude_w) or tone.now_w
-        if by_node:
+        doubt_w = error_w if best[0] < PLAIN / 4 * error_w else 0.0
+        if not anew and 0 < tone.amplitude_w >= best[0] - doubt_w:
+            return  # the largest of many noisy measurements is too large
+        plain = best[0] >= OWN * tone.now_w  # else the row itself is too restless to be measured
+        tone.freq_hz, tone.amplitude_w = freq_hz, best[0] if plain else tone.now_w
+        if plain:
             tone.feed, tone.row, tone.node = best[1], best[2], self._holder(by_node)
         self.growth(tone, looks)
         self._together(tone, looks, long_s, parts)
         parts.sort(key=lambda part: (-part.amplitude_w, part.channel_id))
         tone.contributors = tuple(parts[:MAX_CONTRIBUTORS])
-        tone.harmonics = self._harmonics(tone, looks, span_s)
+        tone.harmonics = self._harmonics(tone, looks, span_s) or tone.harmonics
 
-    def _span_s(self, tone: OpenTone, looks: Looks, freq_hz: float, long_s: float) -> float:
-        """The shortest span that tells the amplitude well; the largest of noisy ones is no good."""
-        for span_s, plain in ((FEW_CYCLES / freq_hz, PLAIN), (long_s, PLAIN / 4)):
+    def overtones(self, tone: OpenTone, looks: Looks) -> None:
+        """Its harmonics, looked for once more."""
+        tone.harmonics = self._harmonics(tone, looks, FEW_CYCLES / tone.freq_hz)
+
+    def _span_s(
+        self, tone: OpenTone, looks: Looks, freq_hz: float, long_s: float
+    ) -> tuple[float, float]:
+        """The shortest span that tells the amplitude well, and its error there, W."""
+        noisy_s = max(long_s, NOISY_S)
+        for span_s, plain in ((FEW_CYCLES / freq_hz, PLAIN), (long_s, PLAIN / 4), (noisy_s, 0.0)):
             here_w, error_w = self.amplitude(looks, tone.feed, tone.row, freq_hz, span_s)
             if here_w >= plain * error_w:
-                return span_s
-        return max(long_s, NOISY_S)
+                break
+        return span_s, error_w
 
     def _everybody(
         self, looks: Looks, freq_hz: float, span_s: float

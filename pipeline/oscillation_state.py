@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from operators import oscillations
+from pipeline.lines import Tone
 from pipeline.sensors import Sensor
 from schemas.events import Contributor, Harmonic
 
@@ -88,6 +89,11 @@ class Line(NamedTuple):
     excess: float
 
     @property
+    def tone(self) -> Tone:
+        """What it is beside others."""
+        return Tone(self.freq_hz, 1 / self.window_s, self.amplitude_w)
+
+    @property
     def newest_s(self) -> float:
         """Its newest part: two to four periods, the latter where they are a part of the window."""
         return max(2 / self.freq_hz, min(NEWEST * self.window_s, 4 / self.freq_hz))
@@ -114,8 +120,8 @@ class OpenTone:
     level_w: float = 0.0
     """Usual amplitude of its newest two periods."""
     heard: bool = True
-    settled: bool = False
-    """It has been measured over a window that it fills."""
+    settled: int = 0
+    """How often it has been looked at anew, over a window that it fills."""
     fading: bool = False
     """Its decay has been measured."""
     missed_s: int = 0
@@ -136,6 +142,7 @@ class Past(NamedTuple):
     freq_hz: float
     width_hz: float
     amplitude_w: float
+    closed_ns: int
     until_ns: int
 
 
