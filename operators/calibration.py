@@ -9,6 +9,7 @@ __all__ = ["blended", "corrected", "losses", "tracked", "weights"]
 
 SHARPNESS = 12.0
 """A forecast with 10 % more loss than the best one has a third of its weight."""
+MIDDLE = len(LEVELS) // 2
 
 
 def losses(quantiles_w: Any, outcome_w: Any) -> Any:
@@ -47,11 +48,19 @@ def corrected(quantiles_w: Any, offset: Any) -> Any:
     """
     Quantiles moved by ``offset`` times their 5-95 % width, in order; both (horizon, 7), W.
 
-    The width of a forecast that knows no doubt counts as one watt.
+    The width of a forecast that knows no doubt counts as one watt. Levels that would cross are
+    pressed outwards, from the median on: sorting would let two of them change places, and each
+    would learn from the other's outcomes from then on.
     """
     xp = _arrays.namespace(quantiles_w)
     width_w = xp.maximum(quantiles_w[:, -1:] - quantiles_w[:, :1], xp.asarray(1.0))
-    return xp.sort(quantiles_w + offset * width_w, axis=-1)
+    moved_w = quantiles_w + offset * width_w
+    columns = [moved_w[:, k] for k in range(len(LEVELS))]
+    for k in range(MIDDLE - 1, -1, -1):
+        columns[k] = xp.minimum(columns[k], columns[k + 1])
+    for k in range(MIDDLE + 1, len(LEVELS)):
+        columns[k] = xp.maximum(columns[k], columns[k - 1])
+    return xp.stack(columns, axis=-1)
 
 
 def tracked(offset: Any, quantiles_w: Any, outcome_w: Any, *, rate: Any, most: float) -> Any:
@@ -74,7 +83,8 @@ def tracked(offset: Any, quantiles_w: Any, outcome_w: Any, *, rate: Any, most: f
     array, shape (horizon, 7)
         ``offset + rate * (level - [outcome <= quantile])``: whatever the outcomes, the share
         below each level tends to it (Gibbs and Candès 2021; Angelopoulos, Candès and Tibshirani
-        2023), with feedback as late as outcomes are.
+        2023), with feedback as late as outcomes are. A level pressed against its inner neighbour
+        holds too seldom there, which pushes it out again.
     """
     xp = _arrays.namespace(offset)
     below = xp.astype(outcome_w[:, None] <= quantiles_w, offset.dtype)

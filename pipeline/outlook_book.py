@@ -17,8 +17,11 @@ FORGET = 0.003
 RATE = {"fast": 0.008, "scada": 0.005, "dispatch": 0.008, "cop": 0.008}
 MOST = 0.5
 """Step and bound of the quantile offsets, in widths of the forecast."""
-RATE_FIRST, FIRST = 0.4, 20
-"""The first steps are larger, 0.4 over 20 and the outcomes seen, until there are many."""
+RATE_FIRST, FIRST, RATE_MOST = 2.0, 20, 0.06
+"""
+The first steps are larger: 2 over 20 and the outcomes seen, until there are many. That is what a
+mean of all outcomes would take, since a normal's density is about 1/3 a width at its outer levels.
+"""
 HOUR_NS = 3600 * NS_PER_S
 LEAST = 12
 """Outcomes of a horizon before its record counts; until then these relative losses are assumed."""
@@ -63,13 +66,19 @@ def blend(book: Book, name: str, raw_w: Any, regime: int) -> tuple[Any, Any]:
     prior = np.where((other > 0) & (not told), other, plain)
     loss_w = np.where(long[regime], book.loss_w[regime], prior)
     weight = calibration.weights(loss_w)
-    offset = book.offset[regime]
+    offset = book.offset[_like(book, regime)]
     beyond = raw_w.shape[1] - followed
     if beyond:  # horizons nobody follows are weighed like the longest that is
         weight = np.concatenate([weight, np.repeat(weight[:, -1:], beyond, axis=1)], axis=1)
         offset = np.concatenate([offset, np.repeat(offset[-1:], beyond, axis=0)])
     sent_w = calibration.corrected(calibration.blended(raw_w, weight), offset)
     return sent_w, np.argmax(weight, axis=0)
+
+
+def _like(book: Book, regime: int) -> int:
+    """The regime itself, or as long as it has no outcome the one that has most."""
+    seen = book.seen.max(axis=1)
+    return regime if seen[regime] else int(np.argmax(seen))
 
 
 def opened(book: Book, issued_ns: int, raw_w: Any, sent_w: Any, regime: int) -> Book:
@@ -107,8 +116,10 @@ def learned(book: Book, name: str, k: int, outcomes: Outcomes, end_ns: int) -> t
     seen = book.seen.copy()
     seen[regime, at] += 1
     share = np.maximum(1.0 / seen[regime, at], FORGET)
-    rate = np.maximum(RATE[name], RATE_FIRST / (seen[regime, at] + FIRST))[:, None]
+    first = np.minimum(RATE_FIRST / (seen[regime, at] + FIRST), RATE_MOST)
+    rate = np.maximum(RATE[name], first)[:, None]
     rolling, offset = book.loss_w.copy(), book.offset.copy()
+    offset[regime] = offset[_like(book, regime)]
     rolling[regime][:, at] += share * (loss_w[:-1] - rolling[regime][:, at])
     offset[regime, at] = calibration.tracked(offset[regime, at], sent_w, y_w, rate=rate, most=MOST)
     book = _hour(book, end_ns)
