@@ -17,10 +17,12 @@ FORGET = 0.003
 RATE = {"fast": 0.008, "scada": 0.005, "dispatch": 0.008, "cop": 0.008}
 MOST = 0.5
 """Step and bound of the quantile offsets, in widths of the forecast."""
-RATE_FIRST, FIRST, RATE_MOST = 2.0, 20, 0.06
+FIRST = {"fast": (2.0, 0.06), "scada": (2.0, 0.06), "dispatch": (4.0, 0.1), "cop": (4.0, 0.1)}
+FIRST_AS = 20
 """
-The first steps are larger: 2 over 20 and the outcomes seen, until there are many. That is what a
-mean of all outcomes would take, since a normal's density is about 1/3 a width at its outer levels.
+The first steps are larger: ``FIRST`` over 20 and the outcomes seen, at most so much. A mean of all
+outcomes would take 3 over their number, since a normal's density is about 1/3 a width at its outer
+levels. Slow classes see few outcomes, and their levels change for hours.
 """
 HOUR_NS = 3600 * NS_PER_S
 LEAST = 12
@@ -116,7 +118,8 @@ def learned(book: Book, name: str, k: int, outcomes: Outcomes, end_ns: int) -> t
     seen = book.seen.copy()
     seen[regime, at] += 1
     share = np.maximum(1.0 / seen[regime, at], FORGET)
-    first = np.minimum(RATE_FIRST / (seen[regime, at] + FIRST), RATE_MOST)
+    begun, most = FIRST[name]
+    first = np.minimum(begun / (seen[regime, at] + FIRST_AS), most)
     rate = np.maximum(RATE[name], first)[:, None]
     rolling, offset = book.loss_w.copy(), book.offset.copy()
     offset[regime] = offset[_like(book, regime)]
