@@ -1,11 +1,12 @@
 """Forecasts weighed by their own record, and quantiles that hold what they promise."""
 
+import math
 from typing import Any
 
 from . import _arrays
 from .forecast import LEVELS
 
-__all__ = ["blended", "corrected", "losses", "tracked", "weights"]
+__all__ = ["blended", "corrected", "losses", "tracked", "weights", "widened"]
 
 SHARPNESS = 12.0
 """A forecast with 10 % more loss than the best one has a third of its weight."""
@@ -61,6 +62,12 @@ def corrected(quantiles_w: Any, offset: Any) -> Any:
     for k in range(MIDDLE + 1, len(LEVELS)):
         columns[k] = xp.maximum(columns[k], columns[k - 1])
     return xp.stack(columns, axis=-1)
+
+
+def widened(quantiles_w: Any, spread: float) -> Any:
+    """Quantiles (horizon, 7), W, ``exp(spread)`` times as far from their median."""
+    middle_w = quantiles_w[:, MIDDLE : MIDDLE + 1]
+    return middle_w + math.exp(spread) * (quantiles_w - middle_w)
 
 
 def tracked(offset: Any, quantiles_w: Any, outcome_w: Any, *, rate: Any, most: float) -> Any:

@@ -24,7 +24,14 @@ The first steps are larger: ``FIRST`` over 20 and the outcomes seen, at most so 
 outcomes would take 3 over their number, since a normal's density is about 1/3 a width at its outer
 levels. Slow classes see few outcomes, and their levels change for hours.
 """
+SPREAD_RATE, SPREAD_KEPT, SPREAD_MOST = {"fast": 0.03, "scada": 0.03}, 0.99, 1.0
+"""
+Step, memory and bound of one factor on all widths of a class: its horizons miss together when a
+level changes, and offsets, one a horizon and regime, would take hours to answer that.
+"""
 HOUR_NS = 3600 * NS_PER_S
+MISSED = 0.1
+"""Share of outcomes that lies outside the outer levels."""
 LEAST = 12
 """Outcomes of a horizon before its record counts; until then these relative losses are assumed."""
 PLAIN = {
@@ -74,7 +81,7 @@ def blend(book: Book, name: str, raw_w: Any, regime: int) -> tuple[Any, Any]:
         weight = np.concatenate([weight, np.repeat(weight[:, -1:], beyond, axis=1)], axis=1)
         offset = np.concatenate([offset, np.repeat(offset[-1:], beyond, axis=0)])
     sent_w = calibration.corrected(calibration.blended(raw_w, weight), offset)
-    return sent_w, np.argmax(weight, axis=0)
+    return calibration.widened(sent_w, book.spread), np.argmax(weight, axis=0)
 
 
 def _like(book: Book, regime: int) -> int:
@@ -129,10 +136,19 @@ def learned(book: Book, name: str, k: int, outcomes: Outcomes, end_ns: int) -> t
     row = book.hour_ns // HOUR_NS % KEPT_HOURS
     n, hit, total = book.hour_n.copy(), book.hour_hit.copy(), book.hour_loss_w.copy()
     n[row, at] += 1
-    hit[row, at] += (y_w >= sent_w[:, 0]) & (y_w <= sent_w[:, -1])
+    held = (y_w >= sent_w[:, 0]) & (y_w <= sent_w[:, -1])
+    hit[row, at] += held
     total[row][:, at] += loss_w
+    missed = 1 - float(held.mean()) - MISSED
+    spread = SPREAD_KEPT * book.spread + SPREAD_RATE.get(name, 0.0) * missed
     book = book._replace(
-        loss_w=rolling, seen=seen, offset=offset, hour_n=n, hour_hit=hit, hour_loss_w=total
+        spread=min(max(spread, -SPREAD_MOST), SPREAD_MOST),
+        loss_w=rolling,
+        seen=seen,
+        offset=offset,
+        hour_n=n,
+        hour_hit=hit,
+        hour_loss_w=total,
     )
     return book, loss_w
 

@@ -210,6 +210,7 @@ OPERATORS = {
         u(np.stack([SEVEN, SEVEN + 1])), u(np.abs(X[:6].reshape(2, 3)))
     ),
     "corrected": lambda u: calibration.corrected(u(SEVEN), u(0.1 * SEVEN)),
+    "widened": lambda u: calibration.widened(u(SEVEN), 0.3),
     "tracked": lambda u: calibration.tracked(
         u(0.1 * SEVEN), u(SEVEN), u(X[:3]), rate=0.01, most=0.5
     ),
