@@ -17,7 +17,7 @@ FORGET = 0.003
 RATE = {"fast": 0.008, "scada": 0.005, "dispatch": 0.008, "cop": 0.008}
 MOST = 0.5
 """Step and bound of the quantile offsets, in widths of the forecast."""
-FIRST = {"fast": (2.0, 0.06), "scada": (2.0, 0.06), "dispatch": (4.0, 0.1), "cop": (4.0, 0.1)}
+FIRST = {"fast": (4.0, 0.1), "scada": (2.0, 0.06), "dispatch": (4.0, 0.1), "cop": (4.0, 0.1)}
 FIRST_AS = 20
 """
 The first steps are larger: ``FIRST`` over 20 and the outcomes seen, at most so much. A mean of all
