@@ -24,6 +24,11 @@ The first steps are larger: ``FIRST`` over 20 and the outcomes seen, at most so 
 outcomes would take 3 over their number, since a normal's density is about 1/3 a width at its outer
 levels. Slow classes see few outcomes, and their levels change for hours.
 """
+STEPS = np.array((1.0, 0.59, 0.32, 0.26, 0.32, 0.59, 1.0))
+"""
+Each level's step, of that of the outer ones: one over a normal's density there. The same step
+for all would make the middle restless.
+"""
 SPREAD_RATE, SPREAD_KEPT, SPREAD_MOST = {"fast": 0.03, "scada": 0.03}, 0.99, 1.0
 """
 Step, memory and bound of one factor on all widths of a class: its horizons miss together when a
@@ -32,8 +37,11 @@ level changes, and offsets, one a horizon and regime, would take hours to answer
 HOUR_NS = 3600 * NS_PER_S
 MISSED = 0.1
 """Share of outcomes that lies outside the outer levels."""
-LEAST = 12
-"""Outcomes of a horizon before its record counts; until then these relative losses are assumed."""
+LEAST = {"fast": 12, "scada": 12, "dispatch": 48, "cop": 12}
+"""
+Outcomes of a horizon before its record counts; until then these relative losses are assumed.
+Five-minute means of fewer than four hours tell of one job.
+"""
 PLAIN = {
     "fast": (1.0, 1.0, 1.02, 1.1, 1.1, 1.1, 1.1),
     "scada": (1.0, 1.0, 1.02, 1.1, 1.1, 1.1, 1.1),
@@ -70,7 +78,7 @@ def blend(book: Book, name: str, raw_w: Any, regime: int) -> tuple[Any, Any]:
     plain = np.repeat(np.array(PLAIN[name])[:, None], followed, axis=1)
     if told:
         plain[:, :ANNOUNCED_STEPS] = np.array(ANNOUNCED)[:, None]
-    long = (book.seen >= LEAST)[:, None, :]
+    long = (book.seen >= LEAST[name])[:, None, :]
     other = (book.loss_w * long).sum(axis=0) / np.maximum(long.sum(axis=0), 1)
     prior = np.where((other > 0) & (not told), other, plain)
     loss_w = np.where(long[regime], book.loss_w[regime], prior)
@@ -127,7 +135,7 @@ def learned(book: Book, name: str, k: int, outcomes: Outcomes, end_ns: int) -> t
     share = np.maximum(1.0 / seen[regime, at], FORGET)
     begun, most = FIRST[name]
     first = np.minimum(begun / (seen[regime, at] + FIRST_AS), most)
-    rate = np.maximum(RATE[name], first)[:, None]
+    rate = np.maximum(RATE[name], first)[:, None] * STEPS
     rolling, offset = book.loss_w.copy(), book.offset.copy()
     offset[regime] = offset[_like(book, regime)]
     rolling[regime][:, at] += share * (loss_w[:-1] - rolling[regime][:, at])
