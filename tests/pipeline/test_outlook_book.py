@@ -83,3 +83,26 @@ def test_steps_of_one_job_count_for_fewer():
     runs = np.repeat([0.0, 1.0, 0.0, 1.0, 0.0], 8)
     mixed = np.random.default_rng(5).permutation(runs)
     assert np.ptp(expected(runs, 0.1)) > 1.15 * np.ptp(expected(mixed, 0.1))
+
+
+def test_the_middle_moves_less_than_the_edges():
+    """One outcome above all levels: steps are level times one over a normal's density there."""
+    kept, _, _ = taught(np.full((1, HORIZONS), 50.0))
+    step = kept.offset[PERIODIC, 0]
+    assert step[3] / step[6] == pytest.approx(0.26 * 0.5 / 0.95)
+    assert (np.diff(step[[3, 4, 5, 6]]) > 0).all()
+
+
+def test_a_record_of_five_minute_means_counts_after_four_hours():
+    """A method that was right 47 times leads nothing yet; after the next time it does."""
+    raw_w = np.repeat(NORMAL[None, None] + 5.0, len(METHODS), axis=0).repeat(HORIZONS, axis=1)
+    raw_w[METHODS.index("analog")] = 1e-3 * NORMAL
+    kept, led = book(HORIZONS), []
+    for k in range(49):
+        sent_w, method = outlook_book.blend(kept, "dispatch", raw_w, 0)
+        led.append(METHODS[method[0]] == "analog")
+        kept = outlook_book.opened(kept, k, raw_w, sent_w, 0)
+        one = Outcomes(np.arange(HORIZONS), np.zeros(HORIZONS), EVERY)
+        kept, _ = outlook_book.learned(kept, "dispatch", 0, one, (k + 1) * NS_PER_S)
+        kept = outlook_book.closed(kept, 1)
+    assert led == [False] * 48 + [True]
