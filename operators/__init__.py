@@ -70,6 +70,7 @@ One line each (the maths and the measured figures: ``docs/operators.md``):
 `calibration.weights`               how much each forecast counts, by its record
 `calibration.blended`               several forecasts as one
 `calibration.corrected`             quantiles moved by offsets, in order
+`calibration.widened`               quantiles further from their median by one factor
 `calibration.tracked`               offsets after an outcome: quantiles hold what they promise
 ==================================  ==========================================================
 """

@@ -1,14 +1,16 @@
 """Forecasts weighed by their own record, and quantiles that hold what they promise."""
 
+import math
 from typing import Any
 
 from . import _arrays
 from .forecast import LEVELS
 
-__all__ = ["blended", "corrected", "losses", "tracked", "weights"]
+__all__ = ["blended", "corrected", "losses", "tracked", "weights", "widened"]
 
 SHARPNESS = 12.0
 """A forecast with 10 % more loss than the best one has a third of its weight."""
+MIDDLE = len(LEVELS) // 2
 
 
 def losses(quantiles_w: Any, outcome_w: Any) -> Any:
@@ -47,11 +49,25 @@ def corrected(quantiles_w: Any, offset: Any) -> Any:
     """
     Quantiles moved by ``offset`` times their 5-95 % width, in order; both (horizon, 7), W.
 
-    The width of a forecast that knows no doubt counts as one watt.
+    The width of a forecast that knows no doubt counts as one watt. Levels that would cross are
+    pressed outwards, from the median on: sorting would let two of them change places, and each
+    would learn from the other's outcomes from then on.
     """
     xp = _arrays.namespace(quantiles_w)
     width_w = xp.maximum(quantiles_w[:, -1:] - quantiles_w[:, :1], xp.asarray(1.0))
-    return xp.sort(quantiles_w + offset * width_w, axis=-1)
+    moved_w = quantiles_w + offset * width_w
+    columns = [moved_w[:, k] for k in range(len(LEVELS))]
+    for k in range(MIDDLE - 1, -1, -1):
+        columns[k] = xp.minimum(columns[k], columns[k + 1])
+    for k in range(MIDDLE + 1, len(LEVELS)):
+        columns[k] = xp.maximum(columns[k], columns[k - 1])
+    return xp.stack(columns, axis=-1)
+
+
+def widened(quantiles_w: Any, spread: float) -> Any:
+    """Quantiles (horizon, 7), W, ``exp(spread)`` times as far from their median."""
+    middle_w = quantiles_w[:, MIDDLE : MIDDLE + 1]
+    return middle_w + math.exp(spread) * (quantiles_w - middle_w)
 
 
 def tracked(offset: Any, quantiles_w: Any, outcome_w: Any, *, rate: Any, most: float) -> Any:
@@ -74,7 +90,8 @@ def tracked(offset: Any, quantiles_w: Any, outcome_w: Any, *, rate: Any, most: f
     array, shape (horizon, 7)
         ``offset + rate * (level - [outcome <= quantile])``: whatever the outcomes, the share
         below each level tends to it (Gibbs and Candès 2021; Angelopoulos, Candès and Tibshirani
-        2023), with feedback as late as outcomes are.
+        2023), with feedback as late as outcomes are. A level pressed against its inner neighbour
+        holds too seldom there, which pushes it out again.
     """
     xp = _arrays.namespace(offset)
     below = xp.astype(outcome_w[:, None] <= quantiles_w, offset.dtype)

@@ -32,7 +32,7 @@ __all__ = [
     "layout_name",
 ]
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 
 
 class LaneConfig(NamedTuple):

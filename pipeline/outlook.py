@@ -35,6 +35,8 @@ KNOWN = 0.5
 SILENT_NS = 60 * NS_PER_S
 """After this long without a measurement nothing is issued: the recourse holds."""
 FEWEST_S = 10
+NEW_LEVEL = 0.02
+"""What an hour's mean is taken to change by (1 sigma) before a site has shown what it does."""
 UNSETTLED, RANGES = 3.0, 720
 """A minute's range of levels over its usual one that means a change; how many are remembered."""
 
@@ -135,8 +137,7 @@ class Outlook:
         newest_w = state.seconds_w[-span_s:][state.seconds_known[-span_s:]]
         level_w = float(newest_w.mean()) if len(newest_w) else float(state.seconds_w[-1])
         if name == "cop":
-            fives_w = state.fives_w[state.fives_known]
-            least_w = float(fives_w.std()) / 2 if len(fives_w) > 2 else 0.05 * abs(level_w)
+            least_w = NEW_LEVEL * abs(level_w)
             past = (state.hours_w, state.hours_known)
         else:
             least_w = float(state.seconds_w.std()) / 4

@@ -17,11 +17,31 @@ FORGET = 0.003
 RATE = {"fast": 0.008, "scada": 0.005, "dispatch": 0.008, "cop": 0.008}
 MOST = 0.5
 """Step and bound of the quantile offsets, in widths of the forecast."""
-RATE_FIRST, FIRST = 0.4, 20
-"""The first steps are larger, 0.4 over 20 and the outcomes seen, until there are many."""
+FIRST = {"fast": (4.0, 0.1), "scada": (2.0, 0.06), "dispatch": (4.0, 0.1), "cop": (4.0, 0.1)}
+FIRST_AS = 20
+"""
+The first steps are larger: ``FIRST`` over 20 and the outcomes seen, at most so much. A mean of all
+outcomes would take 3 over their number, since a normal's density is about 1/3 a width at its outer
+levels. Slow classes see few outcomes, and their levels change for hours.
+"""
+STEPS = np.array((1.0, 0.59, 0.32, 0.26, 0.32, 0.59, 1.0))
+"""
+Each level's step, of that of the outer ones: one over a normal's density there. The same step
+for all would make the middle restless.
+"""
+SPREAD_RATE, SPREAD_KEPT, SPREAD_MOST = {"fast": 0.03, "scada": 0.03}, 0.99, 1.0
+"""
+Step, memory and bound of one factor on all widths of a class: its horizons miss together when a
+level changes, and offsets, one a horizon and regime, would take hours to answer that.
+"""
 HOUR_NS = 3600 * NS_PER_S
-LEAST = 12
-"""Outcomes of a horizon before its record counts; until then these relative losses are assumed."""
+MISSED = 0.1
+"""Share of outcomes that lies outside the outer levels."""
+LEAST = {"fast": 12, "scada": 12, "dispatch": 48, "cop": 12}
+"""
+Outcomes of a horizon before its record counts; until then these relative losses are assumed.
+Five-minute means of fewer than four hours tell of one job.
+"""
 PLAIN = {
     "fast": (1.0, 1.0, 1.02, 1.1, 1.1, 1.1, 1.1),
     "scada": (1.0, 1.0, 1.02, 1.1, 1.1, 1.1, 1.1),
@@ -58,18 +78,24 @@ def blend(book: Book, name: str, raw_w: Any, regime: int) -> tuple[Any, Any]:
     plain = np.repeat(np.array(PLAIN[name])[:, None], followed, axis=1)
     if told:
         plain[:, :ANNOUNCED_STEPS] = np.array(ANNOUNCED)[:, None]
-    long = (book.seen >= LEAST)[:, None, :]
+    long = (book.seen >= LEAST[name])[:, None, :]
     other = (book.loss_w * long).sum(axis=0) / np.maximum(long.sum(axis=0), 1)
     prior = np.where((other > 0) & (not told), other, plain)
     loss_w = np.where(long[regime], book.loss_w[regime], prior)
     weight = calibration.weights(loss_w)
-    offset = book.offset[regime]
+    offset = book.offset[_like(book, regime)]
     beyond = raw_w.shape[1] - followed
     if beyond:  # horizons nobody follows are weighed like the longest that is
         weight = np.concatenate([weight, np.repeat(weight[:, -1:], beyond, axis=1)], axis=1)
         offset = np.concatenate([offset, np.repeat(offset[-1:], beyond, axis=0)])
     sent_w = calibration.corrected(calibration.blended(raw_w, weight), offset)
-    return sent_w, np.argmax(weight, axis=0)
+    return calibration.widened(sent_w, book.spread), np.argmax(weight, axis=0)
+
+
+def _like(book: Book, regime: int) -> int:
+    """The regime itself, or as long as it has no outcome the one that has most."""
+    seen = book.seen.max(axis=1)
+    return regime if seen[regime] else int(np.argmax(seen))
 
 
 def opened(book: Book, issued_ns: int, raw_w: Any, sent_w: Any, regime: int) -> Book:
@@ -107,18 +133,30 @@ def learned(book: Book, name: str, k: int, outcomes: Outcomes, end_ns: int) -> t
     seen = book.seen.copy()
     seen[regime, at] += 1
     share = np.maximum(1.0 / seen[regime, at], FORGET)
-    rate = np.maximum(RATE[name], RATE_FIRST / (seen[regime, at] + FIRST))[:, None]
+    begun, most = FIRST[name]
+    first = np.minimum(begun / (seen[regime, at] + FIRST_AS), most)
+    rate = np.maximum(RATE[name], first)[:, None] * STEPS
     rolling, offset = book.loss_w.copy(), book.offset.copy()
+    offset[regime] = offset[_like(book, regime)]
     rolling[regime][:, at] += share * (loss_w[:-1] - rolling[regime][:, at])
     offset[regime, at] = calibration.tracked(offset[regime, at], sent_w, y_w, rate=rate, most=MOST)
     book = _hour(book, end_ns)
     row = book.hour_ns // HOUR_NS % KEPT_HOURS
     n, hit, total = book.hour_n.copy(), book.hour_hit.copy(), book.hour_loss_w.copy()
     n[row, at] += 1
-    hit[row, at] += (y_w >= sent_w[:, 0]) & (y_w <= sent_w[:, -1])
+    held = (y_w >= sent_w[:, 0]) & (y_w <= sent_w[:, -1])
+    hit[row, at] += held
     total[row][:, at] += loss_w
+    missed = 1 - float(held.mean()) - MISSED
+    spread = SPREAD_KEPT * book.spread + SPREAD_RATE.get(name, 0.0) * missed
     book = book._replace(
-        loss_w=rolling, seen=seen, offset=offset, hour_n=n, hour_hit=hit, hour_loss_w=total
+        spread=min(max(spread, -SPREAD_MOST), SPREAD_MOST),
+        loss_w=rolling,
+        seen=seen,
+        offset=offset,
+        hour_n=n,
+        hour_hit=hit,
+        hour_loss_w=total,
     )
     return book, loss_w
 

@@ -107,7 +107,7 @@ class Writer:
         step_w = self._privacy.step_w(issue.name, facts.reference_w)
         issue = issue._replace(sent_w=rounded(issue.sent_w, step_w))
         level_w = float(issue.sent_w[-1, 3])
-        envelope = state.envelope if self._privacy.open else ()
+        free = self._privacy.open
         return Forecast(
             site_id=layout.site_id,
             poi_id=layout.nodes[layout.top].id,
@@ -117,17 +117,17 @@ class Writer:
             valid_until_ns=issue.valid_ns,
             horizon_class=issue.name,
             intervals=tuple(_intervals(issue)),
-            calibration=tuple(_calibrations(issue, kept)),
-            skill=tuple(_skills(issue, kept)),
+            calibration=tuple(_calibrations(issue, kept, 4 if free else 2)),
+            skill=tuple(_skills(issue, kept) if free else _counts(issue, kept)),
             aggregation=self._privacy.aggregation(issue.name, step_w),
             provenance=msgspec.structs.replace(self._provenance, inputs_hash=facts.digest),
-            fallback=Fallback("recourse", level_w, _steepest(state)),
+            fallback=Fallback("recourse", level_w, _steepest(state) if free else None),
             quality=_quality(facts.share),
             valid_share=facts.share,
-            regime=REGIMES[issue.regime],  # type: ignore[arg-type]
-            ramp_bounds=envelope,
+            regime=REGIMES[issue.regime] if free else None,  # type: ignore[arg-type]
+            ramp_bounds=state.envelope if free else (),
             oscillation=self._oscillation(state, facts),
-            flexibility=_flexibility(state),
+            flexibility=_flexibility(state) if free else None,
             planned_events=tuple(self._planned(state, issue, facts)),
             set_point_w=_set_point_w(state),
             signals=tuple(sorted(state.signals)),
@@ -168,7 +168,7 @@ def _intervals(issue: Issue) -> list[Interval]:
     ]  # fmt: skip
 
 
-def _calibrations(issue: Issue, kept: Record) -> list[Calibration]:
+def _calibrations(issue: Issue, kept: Record, digits: int) -> list[Calibration]:
     """Of the horizons that are archived, as far as they are followed."""
     rows = [k for k in issue.told if k < len(kept.n)]
     columns = (
@@ -177,13 +177,18 @@ def _calibrations(issue: Issue, kept: Record) -> list[Calibration]:
         kept.hour_coverage[rows].tolist(),
     )
     return [
-        Calibration(issue.horizon_s[k], NOMINAL, n, _known(coverage), _known(hour))
+        Calibration(issue.horizon_s[k], NOMINAL, n, _known(coverage, digits), _known(hour, digits))
         for k, n, coverage, hour in zip(rows, *columns, strict=True)
     ]
 
 
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 4)
+def _known(value: float, digits: int) -> float | None:
+    return None if math.isnan(value) else round(value, digits)
+
+
+def _counts(issue: Issue, kept: Record) -> list[Skill]:
+    """Skill as a site without consent tells it: how many outcomes, and no loss in W."""
+    return [Skill(issue.horizon_s[k], int(kept.n[k])) for k in issue.told if k < len(kept.n)]
 
 
 def _skills(issue: Issue, kept: Record) -> list[Skill]:

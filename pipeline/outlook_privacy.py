@@ -18,6 +18,8 @@ ROUNDING = 0.02
 """Powers are rounded to this share of the site's reference, to a step of 1, 2 or 5."""
 ARCHIVED_S = {"fast": (0.5, 1.0, 2.0, 5.0, 10.0), "scada": (15.0, 30.0, 60.0, 120.0)}
 """Horizons of the two quick classes that the archive keeps; the topic carries all."""
+CLOSED = ("flexibility", "oscillation", "planned_events", "ramp_bounds", "regime", "skill")
+"""Blocks a site with jobs leaves out: swings and losses in W tell how many jobs run."""
 WITHHELD = "message"
 """Redacted so: the archive has the forecast, the topic does not."""
 
@@ -81,7 +83,7 @@ class Privacy:
         large = self.largest_share > self._detect.forecast_job_share
         if few or large or (name in ARCHIVED_S and not self.open):
             return (WITHHELD,)
-        return () if self.open else ("oscillation", "planned_events", "ramp_bounds")
+        return () if self.open else CLOSED
 
 
 def _largest_job_share(layout: SiteLayout) -> float:

@@ -14,6 +14,10 @@ __all__ = ["DISPATCH", "HOURLY", "Slow"]
 
 FEWEST = 4
 """Pairs below which a horizon takes the errors of a shorter one."""
+PROVEN = 8
+"""Calm steps from which a change in the next one is less likely than 1 in 10: 1 / (n + 2)."""
+ALIKE, ALIKE_AS = 0.5, 24
+"""Correlation of neighbouring steps to begin with, and how many steps that counts for."""
 REGRESSION_LEAST = 30
 RECENT = 6
 CYCLES = 10
@@ -45,8 +49,8 @@ class Slow:
         """
         Quantiles of every method, (method, horizon, 7), W.
 
-        ``level_w`` is the POI's now; ``least_w`` its standard deviation at a shorter step, which
-        stands for that of this one until there is enough history.
+        ``level_w`` is the POI's now; ``least_w`` a standard deviation that stands for that of this
+        step until there is enough history.
         """
         past_w = history_w[known]
         if not len(past_w):
@@ -122,14 +126,23 @@ def expected(past_w: Any, least_w: float) -> Any:
     Quantiles (7,) of the next value as Student's prediction interval of those there are, W.
 
     Wide while they are few: the empirical 5-95 % quantiles of three values hold half the time.
+    Steps of one job are alike, so that they count for fewer; and a level that never changed yet
+    is not one that never does, hence ``least_w`` until that is proven.
     """
     count = len(past_w)
     spread_w = float(np.std(past_w, ddof=1)) if count > 1 else least_w
-    spread_w = max(spread_w, least_w) if count < FEWEST else spread_w
-    freedom = max(count - 1, 1.5)
+    if spread_w > 0 and count > 1:
+        x = (past_w - past_w.mean()) / spread_w
+        alike = float((x[1:] * x[:-1]).sum() + ALIKE_AS * ALIKE) / (float(x @ x) + ALIKE_AS)
+        alike = min(max(alike, 0.0), 0.98)
+    else:
+        alike = ALIKE
+    some = max(count * (1 - alike) / (1 + alike), 1.0)
+    spread_w = max(spread_w, least_w) if count < PROVEN else spread_w
+    freedom = max(some - 1, 1.5)
     z = np.array(futures.NORMAL)
     student = z * (1 + (z**2 + 1) / (4 * freedom) + (5 * z**4 + 16 * z**2 + 3) / (96 * freedom**2))
-    return past_w.mean() + spread_w * np.sqrt(1 + 1 / count) * student
+    return past_w.mean() + spread_w * np.sqrt(1 + 1 / some) * student
 
 
 DISPATCH = Slow(horizons=12, kept=288, season=0, followed=12)

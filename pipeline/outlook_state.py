@@ -28,8 +28,9 @@ class Book(NamedTuple):
 
     ``raw`` (method, horizon, 7) and ``sent`` (horizon, 7) W are by issue, oldest first;
     ``loss_w`` (regime, method, horizon), ``seen`` (regime, horizon), ``offset`` (regime,
-    horizon, 7). ``hour_n``, ``hour_hit`` are (24, horizon), ``hour_loss_w`` (24, method + 1,
-    horizon) by hour of the day, the last row of losses that of what was sent.
+    horizon, 7); ``spread`` is the logarithm of a factor on all widths. ``hour_n``, ``hour_hit``
+    are (24, horizon), ``hour_loss_w`` (24, method + 1, horizon) by hour of the day, the last row
+    of losses that of what was sent.
     """
 
     issued_ns: list[int]
@@ -39,6 +40,7 @@ class Book(NamedTuple):
     loss_w: Any
     seen: Any
     offset: Any
+    spread: float
     hour_ns: int
     hour_n: Any
     hour_hit: Any
@@ -140,6 +142,7 @@ def book(horizons: int) -> Book:
         np.zeros((regimes, methods, horizons)),
         np.zeros((regimes, horizons), np.int64),
         np.zeros((regimes, horizons, 7)),
+        0.0,
         -1,
         np.zeros((KEPT_HOURS, horizons), np.int64),
         np.zeros((KEPT_HOURS, horizons), np.int64),

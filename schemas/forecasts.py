@@ -32,7 +32,7 @@ ForecastMethod = Literal[
 HorizonClass = Literal["fast", "scada", "dispatch", "cop"]
 
 
-class Interval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Interval(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """One forecast interval: seven monotone quantiles of its mean power, W."""
 
     start_ns: int
@@ -49,7 +49,9 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     q95_w: float
 
 
-class Calibration(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Calibration(
+    msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True
+):
     """How often the 90 % interval of this horizon held: ``n`` outcomes of 24 h, and the hour's."""
 
     horizon_s: float
@@ -59,7 +61,7 @@ class Calibration(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
     coverage_1h: float | None = None
 
 
-class Skill(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Skill(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """
     Mean CRPS over ``n`` outcomes of 24 h, W: of what was sent, and of the three references.
 
@@ -76,7 +78,7 @@ class Skill(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     skill: float | None = None
 
 
-class RampBound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RampBound(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """Rise and fall of 1-s means over ``window_s`` in two hours: 95 % quantile, and largest, W."""
 
     window_s: int
@@ -202,7 +204,12 @@ class Forecast(
 
 
 class ForecastOutcome(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
 ):
     """What came of one archived forecast interval: for the archive alone."""
 

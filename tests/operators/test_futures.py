@@ -136,6 +136,32 @@ def test_tracked_offsets_hold_whatever_comes():
     np.testing.assert_allclose(below / 20_000, LEVELS, atol=0.02)
 
 
+def test_levels_that_would_cross_do_not_change_places():
+    """A level is pressed outwards by its inner neighbour; the order is that of the levels."""
+    base, offset = np.linspace(0.0, 10.0, 7)[None], np.zeros((1, 7))
+    offset[0, 0], offset[0, 6] = 0.5, -0.5
+    sent = calibration.corrected(base, offset)
+    np.testing.assert_allclose(sent[0], [base[0, 1], *base[0, 1:6], base[0, 5]])
+
+
+def test_offsets_stay_small_where_forecasts_are_right_already():
+    """Two-humped forecasts whose gap comes and goes: levels next to it drift, none runs away."""
+    rng = np.random.default_rng(8)
+    offset, inside = np.zeros((1, 7)), 0
+    for k in range(8000):
+        low, high = 0.0, 10.0 if k % 40 < 20 else 0.3
+        shape = np.array(
+            [low - 0.1, low, low + 0.1, (low + high) / 2, high - 0.1, high, high + 0.1]
+        )
+        side = rng.random() < 0.5
+        y = (high if side else low) + 0.08 * rng.standard_normal()
+        sent = calibration.corrected(shape[None], offset)
+        inside += k >= 2000 and sent[0, 0] <= y <= sent[0, 6]
+        offset = calibration.tracked(offset, sent, np.array([y]), rate=0.05, most=0.5)
+    assert inside / 6000 == pytest.approx(0.9, abs=0.02)
+    assert np.abs(offset[0, [0, 6]]).max() < 0.3
+
+
 def test_quantiles_of_a_sum_are_not_the_sum_of_quantiles():
     """The sum of independent sites is narrower by the root of their number; in step it is not."""
     z = np.array(futures.NORMAL)
@@ -184,6 +210,7 @@ OPERATORS = {
         u(np.stack([SEVEN, SEVEN + 1])), u(np.abs(X[:6].reshape(2, 3)))
     ),
     "corrected": lambda u: calibration.corrected(u(SEVEN), u(0.1 * SEVEN)),
+    "widened": lambda u: calibration.widened(u(SEVEN), 0.3),
     "tracked": lambda u: calibration.tracked(
         u(0.1 * SEVEN), u(SEVEN), u(X[:3]), rate=0.01, most=0.5
     ),
