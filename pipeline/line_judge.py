@@ -24,7 +24,7 @@ of them are taken until they do, up to its window), and below which nothing is s
 """
 SLOWER = 1.4
 """From this ratio of frequencies on, a slower swing can be what makes a faster line."""
-ECHO_S, ECHO_WINDOWS, ECHO = 60, 8, 0.4
+ECHO_S, ECHO_WINDOWS, ECHO = 60, 5, 0.4
 """
 So long after an event has closed, and so many of its windows (sums over time fall slowly), its line
 is its echo below this share of its amplitude.
@@ -59,7 +59,7 @@ class LineJudge:
         at = (looks, line.feed, line.row, line.freq_hz)
         level_w = ECHO * max(p.amplitude_w for p in past)
         since_s = (time_ns - max(p.closed_ns for p in past)) / NS_PER_S
-        newest_w, error_w = self.newest(at, level_w, 2 / line.freq_hz, since_s)
+        newest_w, error_w = self.newest(at, level_w, 2 / line.freq_hz, min(since_s, line.window_s))
         return newest_w < level_w + NOTHING * error_w
 
     def lasts(self, line: Line, looks: Looks) -> bool:

@@ -28,6 +28,8 @@ SEEN = 4.0
 """Standard errors from which a channel takes part."""
 OWN = 0.5
 """Share of what the spectrum shows that its measurement must show, to be one."""
+STILL = 0.8
+"""Measured anew, it must show this share of its amplitude: it may be over."""
 HARMONICS = 10
 SURE = 3.0
 """Standard errors from which growth or decay is told."""
@@ -71,7 +73,8 @@ class Parts:
         span_s, error_w = self._span_s(tone, looks, freq_hz, long_s)
         parts, by_node, best = self._everybody(looks, freq_hz, span_s)
         doubt_w = error_w if best[0] < PLAIN / 4 * error_w else 0.0
-        if not anew and 0 < tone.amplitude_w >= best[0] - doubt_w:
+        least_w = STILL * tone.amplitude_w if anew else tone.amplitude_w + doubt_w
+        if tone.amplitude_w > 0 and best[0] <= least_w:
             return  # the largest of many noisy measurements is too large
         plain = best[0] >= OWN * tone.now_w  # else the row itself is too restless to be measured
         tone.freq_hz, tone.amplitude_w = freq_hz, best[0] if plain else tone.now_w

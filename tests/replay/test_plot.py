@@ -31,7 +31,7 @@ def test_a_plot_shows_power_events_and_forecast(tmp_path: Path) -> None:
         "ashburn-1: power",
         "synchronized_ramp",
         "oscillation",
-        "1.4 Hz",
+        "1.40 Hz",
         "forecast 10 s ahead",
     )
     assert [word for word in words if f"<!-- {word}" not in drawn] == []
