@@ -13,17 +13,6 @@ __all__ = ["OscillationPlan", "to_namespace"]
 
 CAP = 25.0
 """A line this much above its neighbours is judged against them, whatever its past."""
-QUIETER, QUIETER_S = 5.0, 60.0
-"""
-In windows this long a young past is above the present by at most so many standard errors of its
-neighbours' mean logarithm: it may have begun with a step in it. Shorter ones forget it in time, and
-real servers are not so steady (false alarms in ten minutes of one).
-"""
-YOUNG_CAP, YOUNG = 2.0, 0.5
-"""
-What stands out this far from its neighbours teaches a young past nothing: it is not known to be
-usual. A past of less than half its memory is young.
-"""
 
 
 class OscillationPlan(NamedTuple):
@@ -46,10 +35,6 @@ class OscillationPlan(NamedTuple):
     """`Neighbours.offset` by bin."""
     cap: Any
     """`CAP` over the neighbours' mean logarithm; without limit where there are too few of them."""
-    quieter: Any
-    """How far a young past may be above the present, nepers of power; (bin,)."""
-    young: Any
-    """By window and looks learned: over `cap`, what a past may learn from; (n,)."""
     heard: Any
     """1 / threshold of the sums; 0 for guard bins."""
 
@@ -86,21 +71,5 @@ def to_namespace(design: OscillationDesign, like: Any) -> OscillationPlan:
         _arrays.table(design.drift[1], like),
         _arrays.table(offset, like),
         _arrays.table(np.where(np.isfinite(offset), CAP * math.exp(EULER), np.inf), like),
-        _arrays.table(_quieter(design, offset), like),
-        _arrays.table(_young(design), like),
         _arrays.table(design.tested / design.height, like),
     )
-
-
-def _quieter(design: OscillationDesign, offset: Any) -> Any:
-    """`OscillationPlan.quieter`: without limit in windows shorter than `QUIETER_S`."""
-    window_s = np.array([look.samples / design.rate_hz for look in design.looks])
-    reach = EULER + QUIETER * (EULER - offset)
-    return np.where(window_s[design.look_of] >= QUIETER_S, reach, np.inf)
-
-
-def _young(design: OscillationDesign) -> Any:
-    """`OscillationPlan.young`: from ``YOUNG_CAP / CAP`` to 1 in the second half of the memory."""
-    looks = np.arange(design.bars.shape[1])
-    aged = np.clip((looks / design.memory[:, None] - YOUNG) / (1 - YOUNG), 0, 1)
-    return (YOUNG_CAP / CAP + (1 - YOUNG_CAP / CAP) * aged).reshape(-1)

@@ -12,11 +12,11 @@ from ._oscillation_design import (
     FLAT_MASS,
     HIGHEST_HZ,
     LEAST_CYCLES,
+    Neighbours,
     OscillationDesign,
     design,
     hann,
 )
-from ._oscillation_past import Expected, expected
 from ._oscillation_plan import OscillationPlan, to_namespace
 
 __all__ = [
@@ -43,8 +43,12 @@ is in one part, a dip and its recovery are in two, an oscillation is in three.
 NEWEST = 0.8
 VALID_SHARE = 0.8
 """Below this share of measured samples a window says nothing."""
+LINE = 1.5
+"""A bin whose own past is this much above the smoothed past holds a line of the background."""
 KEEP, KEEP_MEAN = 3.0, 0.9119
 """Power is learned up to three times what was expected: mean of an exponential so cut."""
+FROZEN = 4.0
+"""Above this many times what was expected a bin teaches nothing."""
 CLIP = 10.0
 """Most that one look adds to a sum: a single step or dip cannot reach the threshold alone."""
 FULL = 1.25
@@ -107,17 +111,53 @@ def _power(window: tuple[Any, Any], plan: OscillationPlan) -> tuple[Any, Any]:
     return real * real + imag * imag, xp.stack(shares, axis=-1)
 
 
-def _learn(power: Any, before: Expected, state: OscillationState, enough: Any, plan: Any) -> Any:
+def _running(y: Any) -> Any:
+    """Sum of the bins before each bin and, at the end, of all."""
+    xp = array_namespace(y)
+    return xp.cumulative_sum(y, axis=-1, include_initial=True)
+
+
+def _smooth(y: Any, near: tuple[Any, Any, Any]) -> Any:
+    """Mean over each bin's neighbourhood."""
+    xp, total = array_namespace(y), _running(y)
+    return (xp.take(total, near[1], axis=-1) - xp.take(total, near[0], axis=-1)) * near[2]
+
+
+def _around(logs: Any, wide: Neighbours) -> Any:
+    """Mean over the wide neighbourhood, without each bin's own main lobe."""
+    xp, total = array_namespace(logs), _running(logs)
+    before = xp.take(total, wide.inner_low, axis=-1) - xp.take(total, wide.low, axis=-1)
+    after = xp.take(total, wide.high, axis=-1) - xp.take(total, wide.inner_high, axis=-1)
+    return xp.take((before + after) * wide.weight, wide.block_of, axis=-1)
+
+
+def _expected(power: Any, past: Any, plan: OscillationPlan) -> tuple[Any, Any]:
+    """Power to be expected, by the past and by the present neighbours; where the past is a line."""
+    xp = array_namespace(power)
+    smooth = _smooth(past, plan.narrow)
+    wider = xp.concat([past[:, :1], past, past[:, -1:]], axis=-1)
+    own = xp.maximum(xp.maximum(wider[:, :-2], wider[:, 2:]), past)
+    line = own > LINE * smooth
+    tiny = math.sqrt(float(xp.finfo(power.dtype).smallest_normal))
+    both = xp.log(xp.maximum(xp.stack([power, smooth]), tiny))
+    means = _around(both, plan.wide)
+    now, before = means[0, ...], means[1, ...]
+    louder = smooth * xp.exp(now - before + plan.louder)
+    usual = xp.maximum(xp.where(line, own, smooth), louder)
+    return xp.maximum(xp.minimum(usual, xp.exp(now) * plan.cap), tiny), line
+
+
+def _learn(power: Any, ratio: Any, state: OscillationState, enough: Any, plan: Any) -> Any:
     """Move the past towards ordinary power; leave it where a line stands out."""
     xp = array_namespace(power)
     learned = state.learned + xp.astype(enough, xp.int64)
     learned = xp.minimum(learned, plan.memory)
     step = xp.astype(enough, power.dtype) / xp.astype(xp.maximum(learned, 1), power.dtype)
     step = xp.take(step, plan.look_of, axis=-1)
-    calm = xp.astype(power < before.most, power.dtype)
-    cut = power * (KEEP / KEEP_MEAN) / xp.maximum(power / before.power, KEEP)
+    calm = xp.astype(ratio < FROZEN, power.dtype)
+    cut = power * (KEEP / KEEP_MEAN) / xp.maximum(ratio, KEEP)
     first = xp.take(enough & (state.learned == 0), plan.look_of, axis=-1)
-    past = xp.where(step > 0, before.past, state.background_w2)
+    past = state.background_w2
     past = xp.where(first, power, past + (cut - past) * (step * calm))
     return past, learned
 
@@ -139,15 +179,16 @@ def _look(
     power, shares = _power(window, plan)
     xp = array_namespace(power)
     enough = shares >= VALID_SHARE
-    before = expected(power, state.background_w2, state.learned, plan)
+    expected, line = _expected(power, state.background_w2, plan)
     ready = xp.take(xp.astype(enough, power.dtype), plan.look_of, axis=-1)
-    bar, vote, warm = _thresholds(state.learned, before.line, plan)
+    bar, vote, warm = _thresholds(state.learned, line, plan)
     # a sum forgives no noise that is underestimated for ever: its noise is no less than the bin's
-    quiet = xp.minimum(power / xp.maximum(before.power, state.background_w2), CLIP) * (ready * warm)
+    quiet = xp.minimum(power / xp.maximum(expected, state.background_w2), CLIP) * (ready * warm)
     sums = xp.maximum(state.sums + plan.factor * quiet - plan.offset, 0.0)
     sums = xp.minimum(sums, FULL * plan.design.height)
-    past, learned = _learn(power, before, state, enough, plan)
-    seen = power / before.power * (ready * plan.tested)
+    ratio = power / expected
+    past, learned = _learn(power, ratio, state, enough, plan)
+    seen = ratio * (ready * plan.tested)
     lasting = sums * plan.heard
     amplitude_w = xp.sqrt(power) * plan.gain
     state = state._replace(background_w2=past, sums=sums, learned=learned)

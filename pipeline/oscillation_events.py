@@ -74,7 +74,7 @@ class OscillationEvents:
 
     def open_now(self, track: OscillationTrack) -> list[OpenOscillation]:
         """What the ramp detector must know."""
-        return [OpenOscillation(tone.now_hz, tone.now_w) for tone in track.open]
+        return [OpenOscillation(t.now_hz, max(t.now_w, t.amplitude_w)) for t in track.open]
 
     def step(
         self, track: OscillationTrack, looks: Looks, reference_w: float, time_ns: int

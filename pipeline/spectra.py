@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from operators import budget, decimation, oscillations, seconds
 from pipeline.bands import PoiBands
@@ -32,8 +30,6 @@ FLAT = 0.35
 """Share of a slowed rate up to which its low-pass is flat."""
 WIDE_LEAVES = 8
 LEAF_S = 20
-HELD = 0.7
-"""From this share of an open oscillation's frequency on, nothing is learned."""
 ROWS_SHARE = 0.9
 """Of the oscillations' budget; the rest is for leaves that vote together."""
 
@@ -167,7 +163,6 @@ class Spectra:
     ) -> tuple[Looks, Bands | None]:
         """One grid second of every feed, and the POI's own bands."""
         second, spectra, due = end_ns // NS_PER_S, dict(state.spectra), []
-        open_hz = min((tone.now_hz for tone in state.tone_track.open), default=math.inf)
         for number, feed in enumerate(self.feeds):
             x, v = self._input(feed, parts)
             self._forget(feed, parts, spectra)
@@ -181,21 +176,12 @@ class Spectra:
                         factor=bank.factor, count=bank.plan.design.hop,
                     )  # fmt: skip
                 *found, before = oscillations.periodogram(x, v, spectra[bank.key], plan=bank.plan)
-                before = spectra[bank.key] = self._held(bank, spectra[bank.key], before, open_hz)
+                spectra[bank.key] = before
                 due.append(self._look(number, place, found))
         state.spectra = spectra
         self._remember(state, parts)
         looks = Looks(tuple(due), self._windows(spectra), self._leaves(state))
         return looks, self._bands.step(state, looks)
-
-    def _held(self, bank: Bank, old: Any, new: Any, open_hz: float) -> Any:
-        """While an oscillation is open it teaches nothing, nor does what it makes above it."""
-        free = bank.plan.design.freq_hz < HELD * open_hz
-        if free.all():
-            return new
-        xp = array_namespace(new.background_w2)
-        past = xp.where(self.device.upload(free), new.background_w2, old.background_w2)
-        return new._replace(background_w2=past)
 
     def _input(self, feed: Feed, parts: dict[str, Any]) -> tuple[Any, Any]:
         """One second of a feed's rows, (row, time) W, and which were measured."""
