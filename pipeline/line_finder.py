@@ -91,15 +91,15 @@ class LineFinder:
 
     def excess(self, look: Look, at: Any) -> tuple[float, float]:
         """
-        The most that stands out in these bins: now, of one row or as share of the voters; and over
-        time, in a sum of many leaves.
+        The most that stands out in these bins: now, of one row or of the least voter needed; and
+        over time, in a sum of many leaves.
         """
         feed, best, lasting = self._feeds[look.feed], float(look.now[:, at].max()), 0.0
         if feed.wide.any():
             lasting = float(look.lasting[feed.wide][:, at].max())
         if len(feed.leaves) >= self._votes:
-            voters = np.count_nonzero(look.votes[feed.leaves][:, at].max(axis=1) >= 1)
-            best = max(best, voters / self._votes)
+            votes = np.sort(look.votes[feed.leaves][:, at].max(axis=1))
+            best = max(best, float(votes[-self._votes]))
         return best, lasting
 
 

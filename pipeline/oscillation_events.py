@@ -178,6 +178,7 @@ class OscillationEvents:
     def _listen(self, tone: OpenTone, looks: Looks) -> None:
         """Whether it is in the shortest window that ever showed it, and where its summit is now."""
         excess: dict[float, float] = {}
+        plain: dict[float, float] = {}
         summit: dict[float, tuple[float, float, int, int]] = {}
         for look in looks.due:
             bank = self._feeds[look.feed].banks[look.bank]
@@ -194,8 +195,8 @@ class OscillationEvents:
                 top = (float(near_w[row, place]), float(freq_hz[near[place]]), look.feed, int(row))
                 found = self._finder.excess(look, at)
                 excess[window_s] = max(excess.get(window_s, 0.0), *found)
-                if found[0] >= ALIVE:  # a sum goes on for a while on noise alone
-                    summit[window_s] = max(summit.get(window_s, top), top)
+                plain[window_s] = max(plain.get(window_s, 0.0), found[0])
+                summit[window_s] = max(summit.get(window_s, top), top)
         shown = [window_s for window_s, e in excess.items() if e >= 1]
         tone.window_s = min([tone.window_s, *shown])
         heard = excess.get(tone.window_s)
@@ -205,7 +206,7 @@ class OscillationEvents:
         if heard < ALIVE and longer and not tone.missed_s:
             tone.window_s = min(longer)  # weaker, not over: its newest periods are still there
         tone.heard = excess[tone.window_s] >= ALIVE
-        if tone.heard and tone.window_s in summit:
+        if tone.heard and plain[tone.window_s] >= ALIVE:  # a sum goes on for a while on noise alone
             tone.now_w, tone.now_hz, tone.feed, tone.row = summit[tone.window_s]
 
     def _ended(self, track: OscillationTrack, looks: Looks, time_ns: int) -> list[SiteEvent]:
