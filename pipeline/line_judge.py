@@ -11,7 +11,7 @@ from pipeline.oscillation_parts import Parts
 from pipeline.oscillation_state import NEWEST, Feed, Line, Looks, OscillationTrack
 from schemas.units import NS_PER_S
 
-__all__ = ["ECHO_S", "ECHO_WINDOWS", "NOTHING", "LineJudge"]
+__all__ = ["ECHO_S", "NOTHING", "LineJudge"]
 
 STEADY = 0.3
 """Every part of the window must show at least this share of the whole window's amplitude."""
@@ -24,11 +24,8 @@ of them are taken until they do, up to its window), and below which nothing is s
 """
 SLOWER = 1.4
 """From this ratio of frequencies on, a slower swing can be what makes a faster line."""
-ECHO_S, ECHO_WINDOWS, ECHO = 60, 5, 0.4
-"""
-So long after an event has closed, and so many of its windows (sums over time fall slowly), its line
-is its echo below this share of its amplitude.
-"""
+ECHO_S, ECHO = 60, 0.4
+"""So long after an event has closed its line is its echo, below this share of its amplitude."""
 
 
 class LineJudge:

@@ -10,7 +10,7 @@ from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice
 from pipeline.layout import SiteLayout
 from pipeline.line_finder import LineFinder
-from pipeline.line_judge import ECHO_S, ECHO_WINDOWS, NOTHING, LineJudge
+from pipeline.line_judge import ECHO_S, NOTHING, LineJudge
 from pipeline.lines import Tone, belongs, fundamental_of, order_of
 from pipeline.oscillation_parts import PLAIN, Parts
 from pipeline.oscillation_state import (
@@ -226,7 +226,7 @@ class OscillationEvents:
             elif tone.missed_s < self._detect.oscillation_close_s:
                 continue
             else:
-                until_ns = time_ns + round(max(ECHO_S, ECHO_WINDOWS * tone.window_s)) * NS_PER_S
+                until_ns = time_ns + ECHO_S * NS_PER_S
                 echo = Past(tone.freq_hz, 1 / tone.window_s, tone.amplitude_w, time_ns, until_ns)
                 track.past = [*track.past, echo]
             track.open.remove(tone)
