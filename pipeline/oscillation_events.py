@@ -13,14 +13,7 @@ from pipeline.line_finder import LineFinder
 from pipeline.line_judge import ECHO_S, NOTHING, LineJudge
 from pipeline.lines import Tone, belongs, fundamental_of, order_of
 from pipeline.oscillation_parts import PLAIN, Parts
-from pipeline.oscillation_state import (
-    Feed,
-    Line,
-    Looks,
-    OpenTone,
-    OscillationTrack,
-    Past,
-)
+from pipeline.oscillation_state import Feed, Line, Looks, OpenTone, OscillationTrack, Past
 from pipeline.ramp_state import OpenOscillation
 from schemas.events import Quality, SiteEvent, event_id
 from schemas.units import NS_PER_S
@@ -89,7 +82,7 @@ class OscillationEvents:
         for tone in track.open:
             events += self._follow(tone, looks, time_ns)
         events += self._ended(track, looks, time_ns)
-        track.past = [past for past in track.past if past.until_ns > time_ns]
+        track.past = [p for p in track.past if p.closed_ns + ECHO_S * NS_PER_S > time_ns]
         lines = [line for line in lines if not self._judge.shadowed(line, looks)]
         lines = [line for line in lines if not self._judge.echo(track, line, looks, time_ns)]
         opened = 0
@@ -226,8 +219,7 @@ class OscillationEvents:
             elif tone.missed_s < self._detect.oscillation_close_s:
                 continue
             else:
-                until_ns = time_ns + ECHO_S * NS_PER_S
-                echo = Past(tone.freq_hz, 1 / tone.window_s, tone.amplitude_w, time_ns, until_ns)
+                echo = Past(tone.freq_hz, 1 / tone.window_s, tone.amplitude_w, time_ns)
                 track.past = [*track.past, echo]
             track.open.remove(tone)
             events.append(self._parts.record(tone, "closed", time_ns))

@@ -28,7 +28,7 @@ SEEN = 4.0
 """Standard errors from which a channel takes part."""
 OWN = 0.5
 """Share of what the spectrum shows that its measurement must show, to be one."""
-STILL = 0.8
+FILLED = 0.8
 """Measured anew, it must show this share of its amplitude: it may be over."""
 HARMONICS = 10
 SURE = 3.0
@@ -73,7 +73,7 @@ class Parts:
         span_s, error_w = self._span_s(tone, looks, freq_hz, long_s)
         parts, by_node, best = self._everybody(looks, freq_hz, span_s)
         doubt_w = error_w if best[0] < PLAIN / 4 * error_w else 0.0
-        least_w = STILL * tone.amplitude_w if anew else tone.amplitude_w + doubt_w
+        least_w = FILLED * tone.amplitude_w if anew else tone.amplitude_w + doubt_w
         if tone.amplitude_w > 0 and best[0] <= least_w:
             return  # the largest of many noisy measurements is too large
         plain = best[0] >= OWN * tone.now_w  # else the row itself is too restless to be measured

@@ -143,7 +143,6 @@ class Past(NamedTuple):
     width_hz: float
     amplitude_w: float
     closed_ns: int
-    until_ns: int
 
 
 @dataclasses.dataclass
