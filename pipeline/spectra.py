@@ -14,6 +14,7 @@ from pipeline.layout import SiteLayout
 from pipeline.oscillation_state import Bank, Feed, Look, Looks
 from pipeline.second_stage import Bands
 from pipeline.sensors import Sensor, worst
+from schemas.events import SiteEvent
 from schemas.units import NS_PER_S
 
 __all__ = ["Spectra"]
@@ -30,6 +31,8 @@ FLAT = 0.35
 """Share of a slowed rate up to which its low-pass is flat."""
 WIDE_LEAVES = 8
 LEAF_S = 20
+SAME = 0.04
+"""Share of its frequency within which a bin shows an oscillation, beside two widths of a bin."""
 ROWS_SHARE = 0.9
 """Of the oscillations' budget; the rest is for leaves that vote together."""
 
@@ -182,6 +185,22 @@ class Spectra:
         self._remember(state, parts)
         looks = Looks(tuple(due), self._windows(spectra), self._leaves(state))
         return looks, self._bands.step(state, looks)
+
+    def hush(self, state: EngineState, over: SiteEvent) -> None:
+        """What an oscillation that is over has summed up is done with, and its harmonics' sums."""
+        lines_hz = [over.freq_hz or 0.0]
+        lines_hz += [line.order * lines_hz[0] for line in over.harmonics or ()]
+        spectra = dict(state.spectra)
+        for feed in self.feeds:
+            for bank in feed.banks:
+                design = bank.plan.design
+                width_hz = np.array([2 * bank.rate_hz / k.samples for k in design.looks])
+                reach_hz = width_hz[design.look_of]
+                near = [np.abs(design.freq_hz - f) <= reach_hz + SAME * f for f in lines_hz]
+                kept = self.device.upload(np.where(np.any(near, axis=0), 0.0, 1.0))
+                sums = spectra[bank.key].sums * kept
+                spectra[bank.key] = spectra[bank.key]._replace(sums=sums)
+        state.spectra = spectra
 
     def _input(self, feed: Feed, parts: dict[str, Any]) -> tuple[Any, Any]:
         """One second of a feed's rows, (row, time) W, and which were measured."""
