@@ -12,8 +12,7 @@ from pipeline.oscillation_state import Feed, Line, Look, OscillationTrack
 __all__ = ["LineFinder"]
 
 LOOKS = {1: 0, 2: 2, 8: 1}
-"""Looks in a row by hop in s; 0: `oscillation_hops` for a leaf, `WIDE_LOOKS` for a sum of many."""
-WIDE_LOOKS = 2
+"""Looks in a row by hop in s that leaves take, 0: `oscillation_hops`; sums of many leaves take 1."""
 
 
 class LineFinder:
@@ -46,8 +45,7 @@ class LineFinder:
             of_leaves = np.where(voted[None, :], self._of_leaves(look), 0.0)
             excess, now = np.maximum(excess, of_leaves), np.maximum(now, of_leaves)
         track.run[bank.key] = run = np.where(suspect, _widened(run) + 1, 0)
-        need = LOOKS[bank.hop_s]
-        least = np.where(wide, WIDE_LOOKS, self._detect.oscillation_hops) if need == 0 else need
+        least = np.where(wide, 1, LOOKS[bank.hop_s] or self._detect.oscillation_hops)
         ready = suspect & (run >= least)
         return self._summits(look, (excess, now), ready) if ready.any() else []
 

@@ -33,7 +33,7 @@ of them are taken until they do, up to its window), and below which nothing is s
 SLOWER, SWELL = 1.4, 8.0
 """
 From this ratio of frequencies on, a slower swing can be what makes a faster line, with what it is
-more than noise like that under the line; the largest of many bins of noise has `SWELL` times its power.
+more than noise like that under the line: the largest of many bins has `SWELL` times its power.
 """
 ECHO_S, ECHO = 60, 0.4
 """So long after an event has closed its line is its echo, below this share of its amplitude."""

@@ -20,7 +20,8 @@ __all__ = ["Spectra"]
 
 FASTEST_HZ, MEDIUM_HZ, SLOW_HZ = 240, 20, 2
 """Least rates of the series for windows up to 10 s, of 40 s, and of 80 to 640 s."""
-MEDIUM, SLOW = ((20.0, 55.0), (40.0, 15.0)), ((80.0, 0.8), (160.0, 0.8), (640.0, 0.15))
+MEDIUM = ((14.0, 55.0), (20.0, 55.0), (28.0, 15.0), (40.0, 15.0))
+SLOW = ((80.0, 0.8), (160.0, 0.8), (640.0, 0.15))
 SPARSE = ((40.0, oscillations.HIGHEST_HZ),)
 """Instead of the short windows where the rate is too low for them."""
 MEDIUM_S, SLOW_S = 2, 8
@@ -29,6 +30,11 @@ FLAT = 0.35
 WIDE_LEAVES = 8
 SAME = 0.04
 """Share of its frequency within which a bin shows an oscillation, beside two widths of a bin."""
+CLUSTER = 5.0
+"""
+Bins and looks that one excursion of noise passes its threshold in: windows overlap from look to
+look and with one another, bins lie half a bin apart. Measured in white noise (`docs/operators.md`).
+"""
 ROWS_SHARE = 0.9
 """Of the oscillations' budget; the rest is for leaves that vote together."""
 
@@ -55,7 +61,7 @@ class Spectra:
         looks = [self._tests(self._banks(rate, 1e-9)) for rate in groups]
         rows = [len(self._rows(*group)[0]) for group in groups.values()]
         tests = sum(n * m for n, m in zip(rows, looks, strict=True))
-        self.pfa = budget.exceedance(ROWS_SHARE * share, tests)
+        self.pfa = budget.exceedance(ROWS_SHARE * share, tests / CLUSTER)
         together = budget.exceedance((1 - ROWS_SHARE) * share, sum(looks))
         self._vote = budget.votes_exceedance(together, leaves, self.votes_least)
         self.feeds = tuple(self._feed(rate, *group) for rate, group in groups.items())
