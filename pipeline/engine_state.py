@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, NamedTuple, Protocol
 
 from operators import diversity, noise, oscillations, ramps
+from pipeline.load_loss_state import LossTrack
 from pipeline.oscillation_state import OscillationTrack
 from pipeline.outlook_state import OutlookState
 from pipeline.ramp_state import RampTrack
@@ -54,6 +55,7 @@ class EngineState:
     tone_track: OscillationTrack
     windows: WindowState
     outlook: OutlookState
+    losses: LossTrack
 
 
 _ON_DEVICE = ("ramp", "noise", "moved_threshold_w", "diversity")

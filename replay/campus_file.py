@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from replay.campus import Campus, numbered
+from replay.fault_truth import losses
 from replay.truth import Truth
 from replay.workload import SETTLE_S
 from schemas.topology import Channel, Gateway, Node, Site, Topology
@@ -31,7 +32,11 @@ def topology(campus: Campus) -> Topology:
         parent = pdus[i // site.racks_per_pdu]
         cohorts = (jobs[i],) if i in jobs else ()
         nodes.append(Node(rack, "rack", parent, site.rack_rating_w, cohorts))
-    channels = [Channel(name, name) for meter in campus.meters for name in meter.channel_ids]
+    channels = [
+        Channel(name, name, nominal_v=site.nominal_v if meter.level == "substation" else None)
+        for meter in campus.meters
+        for name in meter.channel_ids
+    ]
     gateways = [
         Gateway(meter.gateway_id, meter.level, str(meter.rate), meter.channel_ids)
         for meter in campus.meters
@@ -58,7 +63,7 @@ def truth(campus: Campus) -> list[Truth]:
         together_w = abs(np.exp(1j * swing.phase_rad).sum()) * swing.amplitude_w
         when = (swing.onset_s, swing.duration_s)
         found.append(_swung(campus, swing.racks, when, together_w, swing.freq_hz))
-    return [*found, *_of_jobs(campus)]
+    return [*found, *losses(campus), *_of_jobs(campus)]
 
 
 def _of_jobs(campus: Campus) -> list[Truth]:
