@@ -12,11 +12,13 @@ import numpy as np
 from operators import diversity, noise, seconds
 from pipeline.align_state import Block
 from pipeline.bands import NodeBands
+from pipeline.causes import Causes
 from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice, EngineState, Outcome, moved
 from pipeline.ingest import Ingest
 from pipeline.layout import SiteLayout
-from pipeline.load_loss import LoadLoss, Metered
+from pipeline.load_loss import LoadLoss
+from pipeline.load_loss_state import Metered
 from pipeline.oscillation_events import OscillationEvents
 from pipeline.oscillation_state import Looks
 from pipeline.outlook import Outlook, Poi
@@ -65,7 +67,7 @@ class Engine:
         self._ingest = Ingest(layout, detect, device)
         self._spectra = Spectra(layout, detect, device)
         self._ramps = RampEvents(layout, detect)
-        self._losses = LoadLoss(layout, detect)
+        self._losses, self._causes = LoadLoss(layout, detect), Causes(layout)
         self._tones = OscillationEvents(
             layout, detect, self._spectra.feeds, device, self._spectra.votes_least
         )
@@ -91,6 +93,7 @@ class Engine:
             windows=self._windows.start(),
             outlook=self._outlook.start(),
             losses=self._losses.start(),
+            causes=self._causes.start(),
         )
 
     def step(self, state: EngineState, block: Block) -> tuple[EngineState, Outcome]:
@@ -104,6 +107,7 @@ class Engine:
             ramp_track=copy.deepcopy(state.ramp_track),
             tone_track=copy.deepcopy(state.tone_track),
             losses=copy.deepcopy(state.losses),
+            causes=state.causes.copied(),
             windows=copy.copy(state.windows),
             outlook=copy.deepcopy(state.outlook) if self._report else state.outlook,
             steps=copy.copy(state.steps),
@@ -113,6 +117,7 @@ class Engine:
             said = [*new.outlook.said, *block.said]
             new.outlook = dataclasses.replace(new.outlook, said=said)
             self._losses.hear(new.losses, block.said)
+            self._causes.hear(new.causes, block.said)
         for piece in block.cut(self.layout, BLOCK_S):
             self._piece(new, piece, outcome)
         return new, outcome
@@ -124,6 +129,7 @@ class Engine:
         events = self._ramps.finish(new.ramp_track, after_ns, quality)
         events = self._losses.finish(new.losses, events, after_ns, quality)
         events += self._tones.finish(new.tone_track, after_ns, quality)
+        events = self._causes.stamped(new.causes, events)
         rest = {**self._windows.flush(new.windows)}
         if rest:
             rest["produced_ns"] = after_ns
@@ -158,21 +164,16 @@ class Engine:
             self._ticks(state, second, self._ingest.step(state, second), outcome)
 
     def _ticks(self, state: EngineState, piece: Block, view: RampView, outcome: Outcome) -> None:
-        state.end_ns = int(view.tick_end_ns[-1])
+        state.end_ns, told = int(view.tick_end_ns[-1]), len(outcome.events)
         open_now = self._tones.open_now(state.tone_track)
         ramps = self._ramps.step(state.ramp_track, view, open_now)
-        metered = Metered(self._poi_samples(piece), piece.voltage_pu)
+        metered = Metered.of(self.layout, piece)
         outcome.events.extend(self._losses.step(state.losses, view, metered, ramps))
         if state.end_ns % NS_PER_S == 0:
             self._seconds(state, outcome)
-
-    def _poi_samples(self, piece: Block) -> Any:
-        """Power as the substation's own meters read it, (time,) W; None where there are none."""
-        rows = self.layout.nodes[self.layout.top].channels
-        if not rows or piece.voltage_pu is None:
-            return None
-        first = self.layout.level_rows["substation"].start
-        return np.add.reduce(piece.power_w["substation"][[row - first for row in rows]], axis=0)
+        new = outcome.events[told:]
+        if new or state.causes.open:
+            outcome.events[told:] = self._causes.step(state.causes, view, new, state.end_ns)
 
     # ---- seconds
 

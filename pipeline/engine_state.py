@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, NamedTuple, Protocol
 
 from operators import diversity, noise, oscillations, ramps
+from pipeline.cause_state import CauseTrack
 from pipeline.load_loss_state import LossTrack
 from pipeline.oscillation_state import OscillationTrack
 from pipeline.outlook_state import OutlookState
@@ -56,6 +57,7 @@ class EngineState:
     windows: WindowState
     outlook: OutlookState
     losses: LossTrack
+    causes: CauseTrack
 
 
 _ON_DEVICE = ("ramp", "noise", "moved_threshold_w", "diversity")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,14 +13,14 @@ from pipeline.detect import DetectSettings
 from pipeline.dips import DIP_PU, RING_S, Dips, Tick
 from pipeline.layout import SiteLayout
 from pipeline.load_loss_record import record, unseen
-from pipeline.load_loss_state import DipSeen, LossTrack, OpenLoss, start
+from pipeline.load_loss_state import DipSeen, LossTrack, Metered, OpenLoss, start
 from pipeline.ramp_census import Census
 from pipeline.ramp_state import Moved, RampView
 from pipeline.ride_through import CURVES
 from schemas.events import Quality, SiteEvent
 from schemas.units import NS_PER_S
 
-__all__ = ["LoadLoss", "Metered"]
+__all__ = ["LoadLoss"]
 
 WINDOW_NS = 2 * NS_PER_S
 """A step down this long after a dip is a load loss."""
@@ -32,13 +32,6 @@ FEEDER_SHARE = 0.05
 """A PDU lost load where it lost this share of its own power."""
 SAME_SHARE = 0.5
 """A rise of which this share is power that was lost is part of the recovery."""
-
-
-class Metered(NamedTuple):
-    """Samples of the substation in one block: power (time,) W, voltage (time,) pu; or None."""
-
-    power_w: Any
-    volts: Any
 
 
 class LoadLoss:

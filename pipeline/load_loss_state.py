@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.align_state import Said
+from pipeline.align_state import Block, Said
+from pipeline.layout import SiteLayout
 from schemas.events import SiteEvent
 
-__all__ = ["DipSeen", "LossTrack", "OpenLoss"]
+__all__ = ["DipSeen", "LossTrack", "Metered", "OpenLoss", "start"]
+
+
+class Metered(NamedTuple):
+    """Samples of the substation in one block: power (time,) W, voltage (time,) pu; or None."""
+
+    power_w: Any
+    volts: Any
+
+    @classmethod
+    def of(cls, layout: SiteLayout, block: Block) -> Metered:
+        """What the POI's own meters read; power only where voltage was read too."""
+        rows = layout.nodes[layout.top].channels
+        if not rows or block.voltage_pu is None:
+            return cls(None, block.voltage_pu)
+        first = layout.level_rows["substation"].start
+        parts_w = block.power_w["substation"][[row - first for row in rows]]
+        return cls(np.add.reduce(parts_w, axis=0), block.voltage_pu)
 
 
 @dataclasses.dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from replay.campus import Campus, numbered
@@ -58,7 +59,8 @@ def truth(campus: Campus) -> list[Truth]:
     for move in campus.moves:
         together = move.synchronized and len(move.racks) >= _FEWEST
         when = (move.onset_s, move.duration_s)
-        found.append(_moved(campus, move.racks, when, move.depth_w * len(move.racks), together))
+        one = _moved(campus, move.racks, when, move.depth_w * len(move.racks), together)
+        found.append(msgspec.structs.replace(one, cause=move.cause))
     for swing in campus.swings:
         together_w = abs(np.exp(1j * swing.phase_rad).sum()) * swing.amplitude_w
         when = (swing.onset_s, swing.duration_s)
@@ -77,7 +79,8 @@ def _of_jobs(campus: Campus) -> list[Truth]:
             depth_w = (change.after - change.before) * active_w
             if abs(depth_w) >= least_w and change.onset_s < campus.plan.duration_s:
                 when = (change.onset_s, SETTLE_S + job.spread_s)
-                found.append(_moved(campus, racks, when, depth_w, job.racks >= _FEWEST))
+                one = _moved(campus, racks, when, depth_w, job.racks >= _FEWEST)
+                found.append(msgspec.structs.replace(one, cause=change.cause))
         last_s = changes[-1].onset_s if changes and changes[-1].after == 0 else np.inf
         length_s = min(last_s, campus.plan.duration_s) - job.start_s
         amplitude_w = training.amplitude_w * job.racks

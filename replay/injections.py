@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from replay.plan import Fault, Oscillation, Ramp
+from schemas.events import Cause
 
 __all__ = ["Move", "Swing", "draw_fault", "draw_moves", "draw_swing"]
 
@@ -29,6 +30,7 @@ class Move:
     rack_s: float
     start_s: Any
     synchronized: bool
+    cause: Cause | None = None
 
     def added_w(self, t_s: Any) -> Any:
         """Power added to ``racks`` at ``t_s`` (time,); (rack, time), or one number for all."""
@@ -73,11 +75,12 @@ def draw_moves(ramp: Ramp, racks: Any, site_w: float, rng: np.random.Generator) 
         rack_s = min(_JOIN_S, ramp.duration_s / 2)
         late_s = rng.permutation(np.linspace(0, ramp.duration_s - rack_s, count))
     depth_w = ramp.depth * site_w / count
-    sides = [(ramp.onset_s, depth_w)]
-    sides += [] if ramp.recovers_s is None else [(ramp.recovers_s, -depth_w)]
+    back: Cause | None = "restart" if ramp.cause == "fault" else ramp.cause
+    sides = [(ramp.onset_s, depth_w, ramp.cause)]
+    sides += [] if ramp.recovers_s is None else [(ramp.recovers_s, -depth_w, back)]
     return [
-        Move(racks, at_s, ramp.duration_s, w, rack_s, at_s + late_s, ramp.synchronized)
-        for at_s, w in sides
+        Move(racks, at_s, ramp.duration_s, w, rack_s, at_s + late_s, ramp.synchronized, why)
+        for at_s, w, why in sides
     ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from replay.errors import PlanError
+from schemas.events import Cause
 from schemas.units import NS_PER_S
 
 __all__ = [
@@ -59,7 +60,8 @@ class Ramp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     Synchronized: all together, onsets at most ``onset_jitter_s`` apart; else one rack after
     another. ``recovers_s``: the same racks come back the same way then, a truth of its own.
-    ``pdu`` keeps it to one PDU, counted from 1.
+    ``pdu`` keeps it to one PDU, counted from 1. ``cause`` stands in the truth; of a recovery it
+    is *restart* where that of the fall is *fault*.
     """
 
     onset_s: float
@@ -70,6 +72,7 @@ class Ramp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     onset_jitter_s: float = 0.1
     recovers_s: float | None = None
     pdu: int | None = None
+    cause: Cause | None = None
 
 
 class Oscillation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

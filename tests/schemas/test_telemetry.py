@@ -29,7 +29,7 @@ def test_golden_forms_agree(path):
 
 
 def test_golden_forms_are_all_there():
-    """Among the examples: power, scaled and plain, voltage, an end of stream; a JSON twin of each."""
+    """Among them: power, scaled and plain, voltage, an end of stream; a JSON twin of each."""
     assert {p.stem for p in GOLDEN} == {"power_w", "power_i16", "end_of_stream", "voltage_v"}
     assert {p.with_suffix(".ndjson") for p in GOLDEN} == set(
         EXAMPLES.glob("telemetry.*/v1/*.ndjson")
