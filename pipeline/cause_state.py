@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from schemas.events import SiteEvent, WorkloadHint
+from pipeline.align_state import Said
+from schemas.events import SiteEvent
 
 __all__ = ["CONFIDENCE", "CauseTrack", "Motion"]
 
@@ -51,7 +52,7 @@ class Motion:
 class CauseTrack:
     """Newest last; ``open`` are the last records of what is open, by id."""
 
-    hints: list[WorkloadHint] = dataclasses.field(default_factory=list)
+    hints: list[Said] = dataclasses.field(default_factory=list)
     motions: list[Motion] = dataclasses.field(default_factory=list)
     open: dict[str, SiteEvent] = dataclasses.field(default_factory=dict)
     lines_ns: list[int] = dataclasses.field(default_factory=list)

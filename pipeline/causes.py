@@ -64,8 +64,8 @@ class Causes:
         return CauseTrack()
 
     def hear(self, track: CauseTrack, said: tuple[Said, ...]) -> None:
-        """Take in what the scheduler announced."""
-        hints = (one.hint for one in said if one.hint is not None)
+        """Take in what the scheduler announced; it counts from the frame from which it acts."""
+        hints = (one for one in said if one.hint is not None)
         track.hints = [*track.hints, *hints][-HINTS:]
 
     def step(
@@ -85,7 +85,7 @@ class Causes:
             unseen = motion.leaf_w is None and motion.cause == "unknown"
             if open_now and unseen and end_ns - motion.opened_ns >= LOOK_NS:
                 self._look(motion, view, end_ns)
-                news += self._judge(track, motion)
+                news += self._judge(track, motion, end_ns)
             elif open_now and motion.cause == "job_start" and self._swings(track, motion):
                 news += _say(motion, "job_start", "cohort up and swinging")
         track.motions = [m for m in track.motions if end_ns - m.onset_ns <= KEPT_NS]
@@ -184,9 +184,9 @@ class Causes:
 
     # ---- why
 
-    def _judge(self, track: CauseTrack, motion: Motion) -> list[Motion]:
+    def _judge(self, track: CauseTrack, motion: Motion, end_ns: int) -> list[Motion]:
         """The cause on the strongest ground there is; the motions of which more is known now."""
-        hint = self._hinted(track, motion)
+        hint = self._hinted(track, motion, end_ns)
         if hint is not None:
             cause = {"job_stop": "job_end"}.get(hint.hint, hint.hint)
             return _say(motion, cause, "hint of its racks" if hint.cohort_id else "hint")
@@ -247,10 +247,10 @@ class Causes:
         most_w = max(float(np.add.reduce(m.leaf_w)) for m in (one, other))
         return most_w > 0 and both_w >= SAME * most_w
 
-    def _hinted(self, track: CauseTrack, motion: Motion) -> WorkloadHint | None:
+    def _hinted(self, track: CauseTrack, motion: Motion, end_ns: int) -> WorkloadHint | None:
         """The newest announcement that fits in time, direction and racks."""
-        for hint in reversed(track.hints):
-            if hint.hint != "maintenance" and self._fits(hint, motion):
+        for hint in (one.hint for one in reversed(track.hints) if one.from_ns < end_ns):
+            if hint and hint.hint != "maintenance" and self._fits(hint, motion):
                 return hint
         return None
 
