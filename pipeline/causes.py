@@ -202,7 +202,7 @@ class Causes:
         motion.pair_s = (motion.onset_ns - fall.onset_ns) / NS_PER_S
         if fall.pdu_off and not fall.cohort:
             return _say(motion, "restart", "PDU back")
-        if self._cohorts and not motion.cohort:
+        if not motion.cohort:
             return []
         before = (m for m in _past(track, motion) if m.pair_s > 0)
         paused_s = [m.pair_s for m in before if self._alike(m, motion)]
