@@ -21,7 +21,7 @@ CONFIDENCE = {
     "racks that paused before": 0.85,
     "cohort up and swinging": 0.95,
     "cohort up": 0.85,
-    "cohort down for good": 0.6,
+    "deeper than its pauses": 0.6,
     "PDU off": 0.8,
     "PDU back": 0.8,
 }

@@ -37,6 +37,8 @@ LINE_NS = 60 * NS_PER_S
 """An oscillation that begins so long after a rise is the job that started."""
 SHORT_S, PAUSE_S = 15.0, 45.0
 """A pause up to the one is likely a checkpoint, from the other on a restart."""
+DEEPER = 1.2
+"""A fall this many times a pause of the same racks is none."""
 RATIO = 1.4
 """Pauses of checkpoints differ by no more than this factor."""
 
@@ -106,7 +108,6 @@ class Causes:
                 _say(motion, "fault", "dip")
             if event.state == "closed":
                 track.open.pop(event.event_id, None)
-                self._at_close(motion)
             out.append(_with_cause(event, motion))
             if event.merged_into is not None:
                 track.motions.remove(motion)
@@ -223,15 +224,13 @@ class Causes:
     def _fall(self, track: CauseTrack, motion: Motion) -> list[Motion]:
         if motion.pdu_off and not motion.cohort:
             return _say(motion, "fault", "PDU off")
-        rises = (m for m in _past(track, motion) if m.up and m.cause == "checkpoint")
-        if any(self._alike(rise, motion) for rise in rises):
-            return _say(motion, "checkpoint", "racks that paused before")
-        return []
-
-    def _at_close(self, motion: Motion) -> None:
-        """A cohort that went down and stayed there."""
-        if motion.cause == "unknown" and not motion.up and motion.cohort:
-            _say(motion, "job_end", "cohort down for good")
+        rises = [m for m in _past(track, motion) if m.up and m.cause == "checkpoint"]
+        pauses_w = [_total(m.leaf_w) for m in rises if self._alike(m, motion)]
+        if not pauses_w:
+            return []
+        if _total(motion.leaf_w) > DEEPER * pauses_w[-1]:
+            return _say(motion, "fault", "deeper than its pauses")
+        return _say(motion, "checkpoint", "racks that paused before")
 
     def _fall_of(self, track: CauseTrack, motion: Motion) -> Motion | None:
         """The newest motion of the same racks, if it was a fall."""
@@ -243,8 +242,8 @@ class Causes:
         """Whether two motions are of the same racks."""
         if one.leaf_w is None or other.leaf_w is None:
             return False
-        both_w = float(np.add.reduce(np.minimum(one.leaf_w, other.leaf_w)))
-        most_w = max(float(np.add.reduce(m.leaf_w)) for m in (one, other))
+        both_w = _total(np.minimum(one.leaf_w, other.leaf_w))
+        most_w = max(_total(m.leaf_w) for m in (one, other))
         return most_w > 0 and both_w >= SAME * most_w
 
     def _hinted(self, track: CauseTrack, motion: Motion, end_ns: int) -> WorkloadHint | None:
@@ -274,6 +273,10 @@ class Causes:
         return False
 
 
+def _total(leaf_w: Any) -> float:
+    return float(np.add.reduce(leaf_w))
+
+
 def _past(track: CauseTrack, motion: Motion) -> list[Motion]:
     """What began before, oldest first; only so long ago that it is still remembered."""
     first_ns = motion.onset_ns - KEPT_NS
@@ -290,8 +293,5 @@ def _say(motion: Motion, cause: str, ground: str) -> list[Motion]:
 
 def _with_cause(event: SiteEvent, motion: Motion) -> SiteEvent:
     known = motion.cause != "unknown"
-    told: dict[str, Any] = {
-        "cause": motion.cause,
-        "cause_confidence": motion.confidence if known else None,
-    }
+    told: Any = {"cause": motion.cause, "cause_confidence": motion.confidence if known else None}
     return msgspec.structs.replace(event, **told)

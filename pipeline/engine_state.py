@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, NamedTuple, Protocol
 
 from operators import diversity, noise, oscillations, ramps
+from operators.kernels import Kernels
 from pipeline.cause_state import CauseTrack
 from pipeline.load_loss_state import LossTrack
 from pipeline.oscillation_state import OscillationTrack
@@ -27,6 +28,9 @@ class ArrayDevice(Protocol):
 
     def download(self, array: Any) -> Any:
         """Device to host."""
+
+    def kernels(self) -> Kernels:
+        """What computes there."""
 
 
 class Outcome(NamedTuple):
