@@ -200,7 +200,7 @@ class Dips:
             above = np.flatnonzero(dip.power_w > dip.before_w - dip.lost_w / 2)
             fell = int(above[-1]) + 1 if len(above) else 0
             dip.fell_ns = dip.onset_ns + round(fell / dip.per_s * NS_PER_S)
-            stay = self._curve.stay(np.nan_to_num(dip.volts[:fell], nan=1.0), dip.per_s)
+            stay = self._curve.stay(_known(dip.volts)[:fell], dip.per_s)
             dip.rule, dip.left_s = stay.rule, stay.left_s
         else:
             dip.rule, dip.verdict = self._curve.name, "rode_through"
@@ -241,6 +241,12 @@ class Dips:
         elif dip.end_ns < 0 and back_s is not None:
             return
         dip.verdict, dip.margin_s = "violation", -dip.left_s
+
+
+def _known(volts: Any) -> Any:
+    """Voltages with the last known one where none was measured."""
+    newest = np.maximum.accumulate(np.where(np.isnan(volts), 0, np.arange(len(volts))))
+    return volts[newest]
 
 
 def _mean(x_w: Any) -> float:

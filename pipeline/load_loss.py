@@ -26,6 +26,8 @@ WINDOW_NS = 2 * NS_PER_S
 """A step down this long after a dip is a load loss."""
 EARLY_NS = {"measured": NS_PER_S // 2, "signal": 2 * NS_PER_S}
 """How far before a dip the onset of its step may be put."""
+LONG_NS = 20 * NS_PER_S
+"""A dip that lasts longer is the voltage there is: what falls later is not lost in it."""
 WATCH_NS = 600 * NS_PER_S
 """After this long the power is not waited for."""
 FEEDER_SHARE = 0.05
@@ -172,7 +174,7 @@ class LoadLoss:
     def _dip_of(self, track: LossTrack, event: SiteEvent, now_ns: int) -> DipSeen | None:
         """The newest dip in which a fall began."""
         for dip in reversed(track.dips):
-            end_ns = now_ns if dip.end_ns < 0 else dip.end_ns
+            end_ns = min(now_ns if dip.end_ns < 0 else dip.end_ns, dip.onset_ns + LONG_NS)
             if dip.onset_ns - EARLY_NS[dip.source] <= event.onset_ns <= end_ns + WINDOW_NS:
                 return dip
         return None
@@ -263,7 +265,8 @@ class LoadLoss:
                 loss.before_w, last.end_ns, track.ring_w, time_ns
             )
             news |= loss.recovered_ns >= 0
-        calm_ns = time_ns - last.end_ns if last.end_ns >= 0 and last.verdict else 0
+        over_ns = last.onset_ns + LONG_NS if last.end_ns < 0 else last.end_ns
+        calm_ns = time_ns - over_ns if last.end_ns < 0 or last.verdict else 0
         back = loss.recovered_ns >= 0 or calm_ns >= WATCH_NS
         if calm_ns >= self._group_ns and back:
             closed = record(self._layout, track, loss, "closed", time_ns)

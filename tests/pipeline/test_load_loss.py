@@ -109,6 +109,21 @@ def test_a_fall_long_after_a_dip_is_a_ramp() -> None:
         assert [e.kind for e in final(run(one.layout, one.seconds()))] == [kind]
 
 
+def test_low_voltage_that_stays_is_no_reason_for_ever() -> None:
+    """A minute into a brown-out a fall is a ramp; a loss within it closes after ten minutes."""
+    site = msgspec.structs.replace(
+        SITE,
+        substation_hz=20,
+        fault=(Fault(onset_s=100.0, residual_pu=0.85, duration_s=1e4),),
+        ramp=tuple(Ramp(onset_s=t, depth=-0.15, duration_s=0.1) for t in (101.0, 160.0)),
+    )
+    one = Simulated(site, 760)
+    loss, ramp = final(run(one.layout, one.seconds()))
+    assert (loss.kind, ramp.kind) == ("load_loss", "synchronized_ramp")
+    assert loss.closed_ns == 720 * NS_PER_S
+    assert [(d.end_ns, d.verdict) for d in loss.dips or ()] == [(None, None)]
+
+
 def ticks(blocks: tuple[Block, ...], sizes: list[int]) -> list[Block]:
     """The same seconds cut after so many ticks, over and over."""
     out = []
