@@ -12,18 +12,18 @@ __all__ = ["CONFIDENCE", "CauseTrack", "Motion"]
 
 CONFIDENCE = {
     "dip": 0.97,
-    "hint of its racks": 0.97,
+    "hint of its racks": 0.95,
     "hint": 0.9,
-    "pause like the last": 0.95,
+    "pause like the last": 0.97,
     "short pause": 0.9,
     "pause": 0.6,
     "long pause": 0.8,
-    "racks that paused before": 0.85,
-    "cohort up and swinging": 0.95,
-    "cohort up": 0.85,
+    "racks that paused before": 0.97,
     "deeper than its pauses": 0.6,
-    "PDU off": 0.8,
-    "PDU back": 0.8,
+    "cohort up and swinging": 0.85,
+    "cohort up": 0.5,
+    "PDU off": 0.9,
+    "PDU back": 0.9,
 }
 """How often a cause said on each ground is right: measured, docs/operators.md."""
 
