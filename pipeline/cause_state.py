@@ -16,12 +16,11 @@ CONFIDENCE = {
     "hint": 0.9,
     "pause like the last": 0.97,
     "short pause": 0.9,
-    "pause": 0.6,
+    "pause": 0.65,
     "long pause": 0.8,
     "racks that paused before": 0.97,
-    "deeper than its pauses": 0.6,
+    "deeper than its pauses": 0.65,
     "cohort up and swinging": 0.85,
-    "cohort up": 0.5,
     "PDU off": 0.9,
     "PDU back": 0.9,
 }
@@ -44,6 +43,8 @@ class Motion:
     """They are one PDU, and most of its power went."""
     cause: str = "unknown"
     confidence: float = 0.0
+    fresh: bool = False
+    """A rise of a cohort that had not fallen: a job's start, if it swings."""
     pair_s: float = -1.0
     """Since the fall that a rise takes back."""
 

@@ -88,7 +88,7 @@ class Causes:
             if open_now and unseen and end_ns - motion.opened_ns >= LOOK_NS:
                 self._look(motion, view, end_ns)
                 news += self._judge(track, motion, end_ns)
-            elif open_now and motion.cause == "job_start" and self._swings(track, motion):
+            elif open_now and motion.fresh and self._swings(track, motion):
                 news += _say(motion, "job_start", "cohort up and swinging")
         track.motions = [m for m in track.motions if end_ns - m.onset_ns <= KEPT_NS]
         track.lines_ns = [t for t in track.lines_ns if end_ns - t <= KEPT_NS]
@@ -196,10 +196,9 @@ class Causes:
     def _rise(self, track: CauseTrack, motion: Motion) -> list[Motion]:
         fall = self._fall_of(track, motion)
         if fall is None:
-            if not motion.cohort:
-                return []
-            swings = self._swings(track, motion)
-            return _say(motion, "job_start", "cohort up and swinging" if swings else "cohort up")
+            motion.fresh = bool(motion.cohort)
+            swings = motion.fresh and self._swings(track, motion)
+            return _say(motion, "job_start", "cohort up and swinging") if swings else []
         motion.pair_s = (motion.onset_ns - fall.onset_ns) / NS_PER_S
         if fall.pdu_off and not fall.cohort:
             return _say(motion, "restart", "PDU back")
