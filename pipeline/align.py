@@ -16,6 +16,7 @@ from pipeline.align_state import (
     Held,
     Piece,
     Verdict,
+    dense,
     drop_held,
     start,
 )
@@ -69,7 +70,7 @@ class Aligner:
         slots = slots_of(piece.t0_ns, piece.power_w.shape[1], piece.rate)
         if grid.stride > 1:
             slots = slots * grid.stride
-        held = Held(receipt, piece.seq, slots, rows.index, rows.power_w)
+        held = Held(receipt, piece.seq, slots, rows.index, rows.power_w, rows.voltage_pu)
         if memory.next_slot >= 0:
             if piece.seq in memory.seqs and slots[-1] < memory.next_slot:
                 self.state.repeats += 1
@@ -118,13 +119,12 @@ class Aligner:
         return Verdict(held.receipt, until_ns if wanted.any() else 0, cause)
 
     def _store(self, level: str, held: Held, keep: Any) -> None:
-        slots, power_w = held.slots[keep], held.power_w[:, keep]
-        span = int(slots[-1] - slots[0]) + 1
-        if span != len(slots):
-            dense = np.full((power_w.shape[0], span), np.nan, np.float32)
-            dense[:, slots - slots[0]] = power_w
-            power_w = dense
-        self.state.pieces[level].append(Piece(int(slots[0]), held.index, power_w))
+        slots = held.slots[keep]
+        first, index = int(slots[0]), held.index
+        self.state.pieces[level].append(Piece(first, index, dense(held.power_w[:, keep], slots)))
+        if level == "substation" and held.voltage_pu is not None:
+            volts = dense(held.voltage_pu[:, keep], slots)
+            self.state.volts.append(Piece(first, index, volts))
 
     def _first_open_slot(self, gateway: Gateway, grid: LevelGrid) -> int:
         """The oldest slot a sample of this gateway may still fill."""

@@ -23,6 +23,7 @@ __all__ = [
     "Piece",
     "Said",
     "Verdict",
+    "dense",
     "drop_held",
     "start",
 ]
@@ -64,6 +65,7 @@ class Held(NamedTuple):
     slots: Any
     index: Any
     power_w: Any
+    voltage_pu: Any = None
 
 
 @dataclasses.dataclass
@@ -88,6 +90,8 @@ class AlignState:
 
     gateways: dict[str, GatewayState]
     pieces: dict[str, list[Piece]]
+    volts: list[Piece]
+    """The same for the substation's voltage, shares of the nominal one in place of W."""
     last_w: dict[str, Any]
     missing: dict[str, Any]
     closed_ns: int = -1
@@ -119,6 +123,9 @@ class Block(NamedTuple):
     resets: dict[str, Any]
     restart: bool
     said: tuple[Said, ...] = ()
+    voltage_pu: Any = None
+    """(time,) at the substation's rate: lowest of its channels, NaN where none was measured; None:
+    nowhere in the block."""
 
     def cut(self, layout: SiteLayout, every_s: int) -> Iterator[Block]:
         """Pieces that end with every so many grid seconds; a piece of one is itself."""
@@ -139,8 +146,19 @@ class Block(NamedTuple):
             )
             t0_ns = self.t0_ns + done * NS_PER_S
             resets = {} if done else self.resets
-            yield Block(t0_ns, take * per_s, power_w, valid, resets, self.restart and not done)
+            first = self.restart and not done
+            yield Block(
+                t0_ns, take * per_s, power_w, valid, resets, first,
+                voltage_pu=self._voltage_pu(layout, done, take),
+            )  # fmt: skip
             done += take
+
+    def _voltage_pu(self, layout: SiteLayout, done: int, take: int) -> Any:
+        """Voltage of ``take`` of the block's seconds."""
+        if self.voltage_pu is None:
+            return None
+        rate = layout.grid_of["substation"].rate
+        return self.voltage_pu[done * rate : (done + take) * rate]
 
 
 def start(layout: SiteLayout) -> AlignState:
@@ -148,6 +166,7 @@ def start(layout: SiteLayout) -> AlignState:
     return AlignState(
         gateways={gateway.id: GatewayState() for gateway in layout.topology.gateways},
         pieces={grid.level: [] for grid in layout.grids},
+        volts=[],
         last_w={grid.level: np.full(grid.channels, np.nan) for grid in layout.grids},
         missing={grid.level: np.full(grid.channels, HELD // 2, np.int64) for grid in layout.grids},
     )
@@ -158,3 +177,13 @@ def drop_held(memory: GatewayState) -> list[Verdict]:
     waiting, memory.held = memory.held, []
     text = "more than 60 s ahead of its gateway's newest sample, and not continued"
     return [Verdict(one.receipt, 0, Cause("clock", text)) for one in waiting]
+
+
+def dense(values: Any, slots: Any) -> Any:
+    """``values`` (row, time) of ``slots`` with every slot between; NaN where there is none."""
+    span = int(slots[-1] - slots[0]) + 1
+    if span == len(slots):
+        return values
+    dense = np.full((values.shape[0], span), np.nan, np.float32)
+    dense[:, slots - slots[0]] = values
+    return dense

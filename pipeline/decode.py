@@ -16,7 +16,7 @@ __all__ = ["Cause", "Decoder", "Message", "Rows", "dead_letter"]
 
 HEAD_BYTES = 1024
 ABSURD = 3.0
-"""A power above this many times the node's rating is no measurement."""
+"""A power above this many times the node's rating is no measurement; nor such a voltage."""
 
 
 class Message(NamedTuple):
@@ -30,12 +30,17 @@ class Message(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """A slice whose rows are known: ``power_w[i]`` (row, time) belongs to channel ``index[i]``."""
+    """
+    A slice whose rows are known: ``power_w[i]`` (row, time) belongs to channel ``index[i]``.
+
+    So does ``voltage_pu[i]``, the share of the channel's nominal voltage, where any was sent.
+    """
 
     piece: Slice
     index: Any
     power_w: Any
     refused: tuple[RowRefusal, ...]
+    voltage_pu: Any = None
 
 
 class _Known(NamedTuple):
@@ -44,6 +49,8 @@ class _Known(NamedTuple):
     names: tuple[str, ...]
     index: Any
     limit_w: Any
+    nominal_v: Any
+    """NaN where the site file names none."""
     unknown: tuple[int, ...]
 
 
@@ -112,11 +119,16 @@ class Decoder:
             top_w = np.abs(power_w).max(axis=1, initial=0.0, where=~np.isnan(power_w))
         for row in np.flatnonzero(top_w > known.limit_w):
             bad.setdefault(int(row), "infinite" if np.isinf(top_w[row]) else "rating")
+        volts = None
+        if piece.voltage_v is not None:
+            volts, wrong = _per_unit(piece.voltage_v, known.nominal_v)
+            refused += [RowRefusal(piece.channel_ids[row][:64], "voltage") for row in wrong]
         if not bad:
-            return Rows(piece, known.index, power_w, tuple(refused))
+            return Rows(piece, known.index, power_w, tuple(refused), volts)
         refused += [RowRefusal(piece.channel_ids[row][:64], bad[row]) for row in sorted(bad)]  # type: ignore[arg-type]
         keep = np.array([i for i in range(len(piece.channel_ids)) if i not in bad], dtype=np.int64)
-        return Rows(piece, known.index[keep], power_w[keep], tuple(refused))
+        volts = volts if volts is None else volts[keep]
+        return Rows(piece, known.index[keep], power_w[keep], tuple(refused), volts)
 
     def _resolve(self, piece: Slice, topology: Topology) -> _Known:
         key = (piece.site_id, piece.gateway_id)
@@ -130,7 +142,8 @@ class Decoder:
 def _look_up(piece: Slice, topology: Topology) -> _Known:
     row_of = {c.id: i for i, c in enumerate(topology.level_channels[piece.level])}
     owner = topology.channel_gateway
-    index, limits, unknown, seen = [], [], [], set()
+    index, limits, nominal, unknown, seen = [], [], [], [], set()
+    at_v = {c.id: c.nominal_v or np.nan for c in topology.level_channels[piece.level]}
     for row, name in enumerate(piece.channel_ids):
         mine = name in row_of and owner[name] == piece.gateway_id and name not in seen
         seen.add(name)
@@ -138,10 +151,20 @@ def _look_up(piece: Slice, topology: Topology) -> _Known:
             unknown.append(row)
         index.append(row_of.get(name, 0))
         rating_w = _rating_w(topology, piece.level, row_of.get(name)) if mine else None
+        nominal.append(at_v.get(name, np.nan) if mine else np.nan)
         limits.append(np.finfo(np.float32).max if rating_w is None else ABSURD * rating_w)
-    return _Known(
-        piece.channel_ids, np.array(index, dtype=np.int64), np.array(limits), tuple(unknown)
-    )
+    rows = np.array(index, dtype=np.int64)
+    return _Known(piece.channel_ids, rows, np.array(limits), np.array(nominal), tuple(unknown))
+
+
+def _per_unit(voltage_v: Any, nominal_v: Any) -> tuple[Any, list[int]]:
+    """Voltages as shares of nominal ones, (row, time), and the rows in which one is absurd."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        volts = (voltage_v / nominal_v[:, None]).astype(np.float32)
+        wrong = np.isinf(voltage_v).any(axis=1) | (voltage_v < 0).any(axis=1)
+        wrong |= (volts > ABSURD).any(axis=1)
+    volts[wrong] = np.nan
+    return volts, np.flatnonzero(wrong).tolist()
 
 
 def _rating_w(topology: Topology, level: str, row: int | None) -> float | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from pipeline.ride_through import CurveName
+
 __all__ = ["DetectSettings"]
 
 
@@ -31,6 +33,10 @@ class DetectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Synchrony from which a ramp is a synchronized one."""
     synchrony_channels: int = 3
     """And at least as many leaves."""
+    ride_through: CurveName = "ercot"
+    """The curve that load loss is judged by: ercot, caiso or itic."""
+    dip_group_s: float = 60.0
+    """Voltage dips this close together are one event."""
     warm_s: int = 5
     """Quiet seconds a threshold must rest on before it may open anything."""
     hold_share: float = 0.9

@@ -12,10 +12,13 @@ import numpy as np
 from operators import diversity, noise
 from pipeline.align_state import Block
 from pipeline.bands import NodeBands
+from pipeline.causes import Causes
 from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice, EngineState, Outcome, moved
 from pipeline.ingest import Ingest
 from pipeline.layout import SiteLayout
+from pipeline.load_loss import LoadLoss
+from pipeline.load_loss_state import Metered
 from pipeline.oscillation_events import OscillationEvents
 from pipeline.oscillation_state import Looks
 from pipeline.outlook import Outlook, Poi
@@ -58,6 +61,7 @@ class Engine:
         self._ingest = Ingest(layout, detect, device)
         self._spectra = Spectra(layout, detect, device)
         self._ramps = RampEvents(layout, detect)
+        self._losses, self._causes = LoadLoss(layout, detect), Causes(layout)
         self._tones = OscillationEvents(
             layout, detect, self._spectra.feeds, device, self._spectra.votes_least
         )
@@ -82,6 +86,8 @@ class Engine:
             tone_track=self._tones.start(),
             windows=self._windows.start(),
             outlook=self._outlook.start(),
+            losses=self._losses.start(),
+            causes=self._causes.start(),
         )
 
     def step(self, state: EngineState, block: Block) -> tuple[EngineState, Outcome]:
@@ -94,6 +100,8 @@ class Engine:
             state,
             ramp_track=copy.deepcopy(state.ramp_track),
             tone_track=copy.deepcopy(state.tone_track),
+            losses=copy.deepcopy(state.losses),
+            causes=state.causes.copied(),
             windows=copy.copy(state.windows),
             outlook=copy.deepcopy(state.outlook) if self._report else state.outlook,
             steps=copy.copy(state.steps),
@@ -102,6 +110,8 @@ class Engine:
         if block.said:
             said = [*new.outlook.said, *block.said]
             new.outlook = dataclasses.replace(new.outlook, said=said)
+            self._losses.hear(new.losses, block.said)
+            self._causes.hear(new.causes, block.said)
         for piece in block.cut(self.layout, BLOCK_S):
             self._piece(new, piece, outcome)
         return new, outcome
@@ -111,7 +121,9 @@ class Engine:
         new = copy.deepcopy(state)
         after_ns = new.end_ns + 1
         events = self._ramps.finish(new.ramp_track, after_ns, quality)
+        events = self._losses.finish(new.losses, events, after_ns, quality)
         events += self._tones.finish(new.tone_track, after_ns, quality)
+        events = self._causes.stamped(new.causes, events)
         rest = {**self._windows.flush(new.windows)}
         if rest:
             rest["produced_ns"] = after_ns
@@ -130,7 +142,7 @@ class Engine:
     def _piece(self, state: EngineState, piece: Block, outcome: Outcome) -> None:
         """Take one piece; whole seconds at once only while nothing moves."""
         if piece.ticks <= self.layout.ticks_per_s:
-            self._ticks(state, self._ingest.step(state, piece), outcome)
+            self._ticks(state, piece, self._ingest.step(state, piece), outcome)
             return
         quiet = self._ingest.steps.quiet
         if quiet(state.steps) and not state.ramp_track.open:
@@ -140,17 +152,22 @@ class Engine:
             view = self._ingest.step(trial, piece)
             if quiet(trial.steps):
                 vars(state).update(vars(trial))
-                self._ticks(state, view, outcome)
+                self._ticks(state, piece, view, outcome)
                 return
         for second in piece.cut(self.layout, 1):
-            self._ticks(state, self._ingest.step(state, second), outcome)
+            self._ticks(state, second, self._ingest.step(state, second), outcome)
 
-    def _ticks(self, state: EngineState, view: RampView, outcome: Outcome) -> None:
-        state.end_ns = int(view.tick_end_ns[-1])
+    def _ticks(self, state: EngineState, piece: Block, view: RampView, outcome: Outcome) -> None:
+        state.end_ns, told = int(view.tick_end_ns[-1]), len(outcome.events)
         open_now = self._tones.open_now(state.tone_track)
-        outcome.events.extend(self._ramps.step(state.ramp_track, view, open_now))
+        ramps = self._ramps.step(state.ramp_track, view, open_now)
+        metered = Metered.of(self.layout, piece)
+        outcome.events.extend(self._losses.step(state.losses, view, metered, ramps))
         if state.end_ns % NS_PER_S == 0:
             self._seconds(state, outcome)
+        new = outcome.events[told:]
+        if new or state.causes.open:
+            outcome.events[told:] = self._causes.step(state.causes, view, new, state.end_ns)
 
     # ---- seconds
 
@@ -210,7 +227,8 @@ class Engine:
         for event in list(events):
             swing_w = event.amplitude_w or 0.0
             if event.state in ("open", "update"):
-                events += self._ramps.absorb(state.ramp_track, event.event_id, swing_w, end_ns)
+                gone = self._ramps.absorb(state.ramp_track, event.event_id, swing_w, end_ns)
+                events += self._losses.own(state.losses, gone)
             elif event.merged_into is None:
                 self._spectra.hush(state, event)
         if state.tone_track.open:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 from operators import diversity, noise, oscillations, ramps
 from operators.kernels import Kernels
+from pipeline.cause_state import CauseTrack
+from pipeline.load_loss_state import LossTrack
 from pipeline.oscillation_state import OscillationTrack
 from pipeline.outlook_state import OutlookState
 from pipeline.ramp_state import RampTrack
@@ -58,6 +60,8 @@ class EngineState:
     tone_track: OscillationTrack
     windows: WindowState
     outlook: OutlookState
+    losses: LossTrack
+    causes: CauseTrack
 
 
 _ON_DEVICE = ("ramp", "noise", "moved_threshold_w", "diversity")

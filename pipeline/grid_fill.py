@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.align_state import AlignState, Block
+from pipeline.align_state import AlignState, Block, Piece
 from pipeline.layout import LevelGrid, SiteLayout
 
 __all__ = ["blocks"]
@@ -17,8 +17,9 @@ def blocks(state: AlignState, layout: SiteLayout, ticks: int) -> Iterator[Block]
     """Close the next ticks, all within one grid second; a reset begins a block of its own."""
     power_w, valid, cuts = {}, {}, {}
     for grid in layout.grids:
-        raw = _gather(state, grid, ticks)
+        raw, state.pieces[grid.level] = _gather(state, grid, ticks, state.pieces[grid.level])
         power_w[grid.level], valid[grid.level], cuts[grid.level] = _fill(state, grid, raw)
+    volts = _voltage_pu(state, layout, ticks)
     starts = sorted({0, *(k for per_level in cuts.values() for k in per_level)})
     for k, end in zip(starts, [*starts[1:], ticks], strict=True):
         resets = {level: per_level[k] for level, per_level in cuts.items() if k in per_level}
@@ -34,19 +35,33 @@ def blocks(state: AlignState, layout: SiteLayout, ticks: int) -> Iterator[Block]
             {level: v[:, cut[level]] for level, v in valid.items()},
             resets,
             restart,
+            voltage_pu=None if volts is None else volts[cut["substation"]],
         )
 
 
 HOLD_S = 3600
 
 
-def _gather(state: AlignState, grid: LevelGrid, ticks: int) -> Any:
-    """Open samples of the next ticks, (channel, time) float64, NaN where none came."""
+def _voltage_pu(state: AlignState, layout: SiteLayout, ticks: int) -> Any:
+    """Lowest voltage of the substation's channels, (time,), NaN where none came; None: nowhere."""
+    if not state.volts:
+        return None
+    grid = layout.grid_of["substation"]
+    raw, state.volts = _gather(state, grid, ticks, state.volts)
+    lowest = np.where(np.isnan(raw), np.inf, raw).min(axis=0)
+    found = np.isfinite(lowest)
+    return np.where(found, lowest, np.nan) if found.any() else None
+
+
+def _gather(
+    state: AlignState, grid: LevelGrid, ticks: int, pieces: list[Piece]
+) -> tuple[Any, list[Piece]]:
+    """Open samples of the next ticks, (channel, time) float64, NaN where none came; what stays."""
     start = grid.slot_at(state.closed_ns)
     count = ticks * grid.per_tick
     out = np.full((grid.channels, count), np.nan)
     keep = []
-    for piece in reversed(state.pieces[grid.level]):
+    for piece in reversed(pieces):
         lo, hi = max(piece.slot, start), min(piece.slot + piece.power_w.shape[1], start + count)
         if piece.slot + piece.power_w.shape[1] > start + count:
             keep.append(piece)
@@ -56,8 +71,7 @@ def _gather(state: AlignState, grid: LevelGrid, ticks: int) -> Any:
         there = ~np.isnan(part)
         at = (piece.index[:, None], np.arange(lo - start, hi - start)[None, :])
         out[at] = part if there.all() else np.where(there, part, out[at])
-    state.pieces[grid.level] = keep[::-1]
-    return out
+    return out, keep[::-1]
 
 
 def _fill(state: AlignState, grid: LevelGrid, raw: Any) -> tuple[Any, Any, dict[int, Any]]:

@@ -34,10 +34,19 @@ class Outgoing(NamedTuple):
 def grid_event(event: SiteEvent, poi_id: str) -> GridEvent:
     """The event as the grid may see it: the POI, a bucketed count, no rack, job or tenant."""
     fields = msgspec.structs.asdict(event)
-    for private in ("node_id", "level", "contributors", "channels", "groups", "step_test"):
+    for private in (
+        "node_id",
+        "level",
+        "contributors",
+        "channels",
+        "groups",
+        "step_test",
+        "feeders",
+    ):
         del fields[private]
     count = bucket(len(event.channels or event.contributors or ()))
-    return GridEvent(poi_id=poi_id, channels=count or None, **fields)
+    feeders = bucket(len(event.feeders or ()))
+    return GridEvent(poi_id=poi_id, channels=count or None, feeders=feeders or None, **fields)
 
 
 def messages(record: Any, poi_id: str) -> Iterable[Outgoing]:

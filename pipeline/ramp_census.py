@@ -33,7 +33,7 @@ class Census:
         if node_w[top] <= ramp.moved_w:
             return
         ramp.moved_w = float(node_w[top])
-        ramp.node = self._holder(node_w, top)
+        ramp.node = self.holder(node_w, top)
         below = layout.leaves_under(ramp.node) - layout.leaves.start
         least_w = np.maximum(view.leaf_scale_w, 1e-9)[below]
         mine_w = leaf_w[below]
@@ -63,7 +63,7 @@ class Census:
         half_w = 0.5 * np.median(path_w[:, -max(self._per_s // 2, 1) :], axis=1, keepdims=True)
         return np.argmax(path_w[:, before:] >= half_w, axis=1)
 
-    def _holder(self, node_w: Any, node: int) -> int:
+    def holder(self, node_w: Any, node: int) -> int:
         """The lowest node that holds at least 90 % of the power that moved."""
         nodes, need_w = self._layout.nodes, self._detect.hold_share * float(node_w[node])
         while True:

@@ -10,8 +10,8 @@ import numpy as np
 
 from replay.errors import PlanError
 from replay.inference import Library, Servers
-from replay.injections import Move, Swing, draw_moves, draw_swing
-from replay.plan import Injected, Plan, Ramp, Site
+from replay.injections import Move, Swing, draw_fault, draw_moves, draw_swing
+from replay.plan import Fault, Injected, Oscillation, Plan, Site
 from replay.workload import Training
 from schemas.telemetry import Slice
 from schemas.topology import Level
@@ -20,6 +20,8 @@ from schemas.units import NS_PER_S, Rate
 __all__ = ["Campus", "Meter", "numbered"]
 
 _GATEWAY_RACKS = 10_000
+_VOLTS_NOISE = 0.002
+"""Of the voltage, standard deviation in pu."""
 
 
 class Meter(NamedTuple):
@@ -70,20 +72,39 @@ class Campus:
         for swing in site.oscillation:
             racks = self._draw_racks(swing, rng)
             self.swings.append(draw_swing(swing, racks, self.site_w, rng))
+        self.trips = self._draw_trips(rng)
         self._noise = np.random.default_rng([*seed, 1])
+        self._volts_noise = np.random.default_rng([*seed, 2])
         self._pdu_starts = np.arange(site.pdus) * site.racks_per_pdu
         self.rack_ids = tuple(numbered("rack", site.racks))
         self.meters = self._draw_meters()
 
-    def _draw_racks(self, event: Injected, rng: np.random.Generator) -> Any:
+    def _draw_trips(self, rng: np.random.Generator) -> list[tuple[Fault, list[Move]]]:
+        """Each fault in which load is lost, with its moves; racks that are out cannot leave."""
+        trips: list[tuple[Fault, list[Move]]] = []
+        for fault in sorted(self.site.fault, key=lambda f: f.onset_s):
+            if fault.depth <= 0:
+                continue
+            gone = [
+                moves[0].racks
+                for _, moves in trips
+                if len(moves) < 2 or moves[1].onset_s + moves[1].duration_s > fault.onset_s
+            ]
+            out = np.concatenate(gone) if gone else np.zeros(0, np.int64)
+            racks = self._draw_racks(fault, rng, out)
+            trips.append((fault, draw_fault(fault, racks, self.site_w, rng)))
+        return trips
+
+    def _draw_racks(self, event: Injected, rng: np.random.Generator, out: Any = ()) -> Any:
         """Racks an event falls on: of the inference racks where there are any, at random."""
         site = self.site
         first = self._busy if self._busy < site.racks else 0
         from_racks = np.arange(first, site.racks)
         if event.pdu is not None:
             from_racks = from_racks[from_racks // site.racks_per_pdu == event.pdu - 1]
+        from_racks = from_racks[~np.isin(from_racks, out)]
         count = max(1, round(event.racks * len(from_racks)))
-        share = event.depth if isinstance(event, Ramp) else event.amplitude
+        share = event.amplitude if isinstance(event, Oscillation) else event.depth
         each_w = abs(share) * self.site_w / count
         if not len(from_racks) or each_w > 0.8 * site.inference_w:
             msg = (
@@ -112,7 +133,7 @@ class Campus:
         return meters
 
     def _events(self) -> list[Move | Swing]:
-        return [*self.moves, *self.swings]
+        return [*self.moves, *self.swings, *(m for _, moves in self.trips for m in moves)]
 
     def pdu_of(self, racks: Any) -> Any:
         """Which PDU racks stand under, from 0."""
@@ -166,10 +187,21 @@ class Campus:
             noise_w, sums_w = self.site.substation_noise_w, per_pdu_w.sum(axis=0, keepdims=True)
         return sums_w + noise_w * self._noise.standard_normal(sums_w.shape)
 
+    def voltage_v(self, meter: Meter, s: int) -> Any:
+        """What a substation's meter reads of the voltage in second ``s``, (1, time) V; or None."""
+        if self.site.nominal_v is None or meter.level != "substation":
+            return None
+        at_s = s + np.arange(meter.rate.samples) / meter.rate.samples
+        volts = 1 + _VOLTS_NOISE * self._volts_noise.standard_normal(len(at_s))
+        for fault in self.site.fault:
+            within = (at_s >= fault.onset_s) & (at_s < fault.onset_s + fault.duration_s)
+            volts[within] += fault.residual_pu - 1
+        return (self.site.nominal_v * volts)[None, :].astype(np.float32)
+
     def slices(self, s: int, pieces: int) -> Iterator[Slice]:
         """Second ``s`` as telemetry slices, each second in ``pieces`` cuts."""
         for meter, power_w in self.second(s):
-            count = meter.rate.samples
+            count, volts = meter.rate.samples, self.voltage_v(meter, s)
             cuts = sorted({k * count // pieces for k in range(pieces + 1)})
             for k, (a, b) in enumerate(itertools.pairwise(cuts)):
                 offset_ns = (2 * a * NS_PER_S + count) // (2 * count)
@@ -182,6 +214,7 @@ class Campus:
                     rate=meter.rate,
                     channel_ids=meter.channel_ids,
                     power_w=np.ascontiguousarray(power_w[:, a:b], dtype=np.float32),
+                    voltage_v=None if volts is None else volts[:, a:b],
                 )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from replay.campus import Campus, numbered
+from replay.fault_truth import losses
 from replay.truth import Truth
 from replay.workload import SETTLE_S
 from schemas.topology import Channel, Gateway, Node, Site, Topology
@@ -31,7 +33,11 @@ def topology(campus: Campus) -> Topology:
         parent = pdus[i // site.racks_per_pdu]
         cohorts = (jobs[i],) if i in jobs else ()
         nodes.append(Node(rack, "rack", parent, site.rack_rating_w, cohorts))
-    channels = [Channel(name, name) for meter in campus.meters for name in meter.channel_ids]
+    channels = [
+        Channel(name, name, nominal_v=site.nominal_v if meter.level == "substation" else None)
+        for meter in campus.meters
+        for name in meter.channel_ids
+    ]
     gateways = [
         Gateway(meter.gateway_id, meter.level, str(meter.rate), meter.channel_ids)
         for meter in campus.meters
@@ -53,12 +59,13 @@ def truth(campus: Campus) -> list[Truth]:
     for move in campus.moves:
         together = move.synchronized and len(move.racks) >= _FEWEST
         when = (move.onset_s, move.duration_s)
-        found.append(_moved(campus, move.racks, when, move.depth_w * len(move.racks), together))
+        one = _moved(campus, move.racks, when, move.depth_w * len(move.racks), together)
+        found.append(msgspec.structs.replace(one, cause=move.cause))
     for swing in campus.swings:
         together_w = abs(np.exp(1j * swing.phase_rad).sum()) * swing.amplitude_w
         when = (swing.onset_s, swing.duration_s)
         found.append(_swung(campus, swing.racks, when, together_w, swing.freq_hz))
-    return [*found, *_of_jobs(campus)]
+    return [*found, *losses(campus), *_of_jobs(campus)]
 
 
 def _of_jobs(campus: Campus) -> list[Truth]:
@@ -72,7 +79,8 @@ def _of_jobs(campus: Campus) -> list[Truth]:
             depth_w = (change.after - change.before) * active_w
             if abs(depth_w) >= least_w and change.onset_s < campus.plan.duration_s:
                 when = (change.onset_s, SETTLE_S + job.spread_s)
-                found.append(_moved(campus, racks, when, depth_w, job.racks >= _FEWEST))
+                one = _moved(campus, racks, when, depth_w, job.racks >= _FEWEST)
+                found.append(msgspec.structs.replace(one, cause=change.cause))
         last_s = changes[-1].onset_s if changes and changes[-1].after == 0 else np.inf
         length_s = min(last_s, campus.plan.duration_s) - job.start_s
         amplitude_w = training.amplitude_w * job.racks

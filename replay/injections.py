@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from replay.plan import Oscillation, Ramp
+from replay.plan import Fault, Oscillation, Ramp
+from schemas.events import Cause
 
-__all__ = ["Move", "Swing", "draw_moves", "draw_swing"]
+__all__ = ["Move", "Swing", "draw_fault", "draw_moves", "draw_swing"]
 
+_TRIP_S = 0.02
+"""How long a rack takes to drop its load."""
 _JOIN_S = 0.5
 """How long one rack's own part of an unsynchronized ramp takes."""
 
@@ -27,6 +30,7 @@ class Move:
     rack_s: float
     start_s: Any
     synchronized: bool
+    cause: Cause | None = None
 
     def added_w(self, t_s: Any) -> Any:
         """Power added to ``racks`` at ``t_s`` (time,); (rack, time), or one number for all."""
@@ -71,12 +75,28 @@ def draw_moves(ramp: Ramp, racks: Any, site_w: float, rng: np.random.Generator) 
         rack_s = min(_JOIN_S, ramp.duration_s / 2)
         late_s = rng.permutation(np.linspace(0, ramp.duration_s - rack_s, count))
     depth_w = ramp.depth * site_w / count
-    sides = [(ramp.onset_s, depth_w)]
-    sides += [] if ramp.recovers_s is None else [(ramp.recovers_s, -depth_w)]
+    back: Cause | None = "restart" if ramp.cause == "fault" else ramp.cause
+    sides = [(ramp.onset_s, depth_w, ramp.cause)]
+    sides += [] if ramp.recovers_s is None else [(ramp.recovers_s, -depth_w, back)]
     return [
-        Move(racks, at_s, ramp.duration_s, w, rack_s, at_s + late_s, ramp.synchronized)
-        for at_s, w in sides
+        Move(racks, at_s, ramp.duration_s, w, rack_s, at_s + late_s, ramp.synchronized, why)
+        for at_s, w, why in sides
     ]
+
+
+def draw_fault(fault: Fault, racks: Any, site_w: float, rng: np.random.Generator) -> list[Move]:
+    """Racks that leave in a dip, all at once, and come back one after the other."""
+    count, depth_w = len(racks), fault.depth * site_w / len(racks)
+    at_s = fault.onset_s + fault.trips_s
+    moves = [Move(racks, at_s, _TRIP_S, -depth_w, _TRIP_S, np.full(count, at_s), True)]
+    if fault.reconnects_s is not None:
+        back_s = fault.onset_s + fault.duration_s + fault.reconnects_s
+        rack_s = min(_JOIN_S, fault.reconnect_s / 2)
+        late_s = rng.permutation(np.linspace(0, fault.reconnect_s - rack_s, count))
+        moves.append(
+            Move(racks, back_s, fault.reconnect_s, depth_w, rack_s, back_s + late_s, False)
+        )
+    return moves
 
 
 def draw_swing(swing: Oscillation, racks: Any, site_w: float, rng: np.random.Generator) -> Swing:

@@ -43,6 +43,20 @@ class _Group:
         self.values = values.to_numpy(zero_copy_only=False)
         if values.null_count:
             self.values = np.where(np.asarray(values.is_valid()), self.values, np.float32("nan"))
+        volts = table.column("voltage_v") if "voltage_v" in table.column_names else None
+        none = volts is None or volts.null_count == len(volts)
+        self.volts = None if none or volts is None else volts.combine_chunks()
+
+    def voltage_v(self, start: int, stop: int, count: int) -> Any:
+        """Voltages of some rows, (row, time) float32, NaN where there is none; None: in no row."""
+        part = None if self.volts is None else self.volts.slice(start, stop - start)
+        if part is None or part.null_count == len(part):
+            return None
+        found = np.full((stop - start, count), np.nan, np.float32)
+        for row, values in enumerate(part.to_pylist()):
+            if values is not None and len(values) == count:
+                found[row] = np.array(values, np.float32)
+        return found
 
 
 class _Names:
@@ -83,6 +97,7 @@ class Native:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = pq.ParquetFile(path, read_dictionary=list(TEXTS))
+        self._columns = set(self._file.schema_arrow.names)
         self.messages, summary = scan(self._file, path)
         if not self.messages:
             msg = f"{path}: no rows; nothing to replay"
@@ -139,7 +154,7 @@ class Native:
         for i in self._order:
             message = self.messages[i]
             channel_ids, power_w = self._power(message)
-            yield _slice(message, channel_ids, power_w)
+            yield _slice(message, channel_ids, power_w, voltage_v=self._voltage(message, power_w))
         last: dict[tuple[int, str, str], Seen] = {}
         for message in self.messages:
             place = (_rank(message.level), message.site_id, message.gateway_id)
@@ -164,6 +179,21 @@ class Native:
             return self._names.of(codes[0]), parts[0]
         return self._names.of(np.concatenate(codes)), np.concatenate(parts)
 
+    def _voltage(self, message: Seen, power_w: Any) -> Any:
+        """A message's voltages, (channel, time) float32, NaN where there is none; None: none."""
+        parts, start, count = [], message.start, power_w.shape[1]
+        while start < message.stop:
+            group = int(np.searchsorted(self._starts, start, side="right")) - 1
+            base = int(self._starts[group])
+            stop = min(message.stop, int(self._starts[group + 1]))
+            volts = self._group(group).voltage_v(start - base, stop - base, count)
+            parts.append((stop - start, volts))
+            start = stop
+        if all(volts is None for _, volts in parts):
+            return None
+        blank = [np.full((n, count), np.nan, np.float32) if v is None else v for n, v in parts]
+        return np.concatenate(blank)
+
     def _block(self, group: _Group, start: int, stop: int, message: Seen) -> Any:
         offsets = group.offsets[start : stop + 1]
         lengths = np.diff(offsets)
@@ -180,7 +210,8 @@ class Native:
         if index in self._groups:
             self._groups.move_to_end(index)
             return self._groups[index]
-        table = self._file.read_row_group(index, columns=["channel_id", "power_w"])
+        wanted = [c for c in ("channel_id", "power_w", "voltage_v") if c in self._columns]
+        table = self._file.read_row_group(index, columns=wanted)
         self._groups[index] = _Group(table, self._names, self.path)
         if len(self._groups) > _KEPT_GROUPS:
             self._groups.popitem(last=False)
@@ -192,7 +223,12 @@ def _rank(level: str) -> int:
 
 
 def _slice(
-    message: Seen, channel_ids: tuple[str, ...], power_w: Any, *, end: bool = False
+    message: Seen,
+    channel_ids: tuple[str, ...],
+    power_w: Any,
+    *,
+    voltage_v: Any = None,
+    end: bool = False,
 ) -> Slice:
     return Slice(
         site_id=message.site_id,
@@ -204,4 +240,5 @@ def _slice(
         channel_ids=channel_ids,
         power_w=power_w,
         end=end,
+        voltage_v=voltage_v,
     )

@@ -36,6 +36,7 @@ _VALUES = 1 << 20
 _SCHEMA = pa.schema(
     [(name, pa.dictionary(pa.int32(), pa.string())) for name in TEXTS]
     + [("seq", pa.int64()), ("t0_ns", pa.int64()), ("power_w", pa.list_(pa.float32()))]
+    + [("voltage_v", pa.list_(pa.float32()))]
 )
 
 
@@ -107,7 +108,10 @@ def write_native(path: Path, slices: Iterable[Slice]) -> Written:
         compression="zstd",
         compression_level=9,
         use_dictionary=[*TEXTS, "seq", "t0_ns"],
-        column_encoding={"power_w.list.element": "BYTE_STREAM_SPLIT"},
+        column_encoding={
+            "power_w.list.element": "BYTE_STREAM_SPLIT",
+            "voltage_v.list.element": "BYTE_STREAM_SPLIT",
+        },
         write_statistics=True,
         store_schema=False,
     ) as writer:
@@ -152,8 +156,21 @@ def _table(group: list[Slice]) -> pa.Table:
         "seq": pa.array(np.repeat(np.array([p.seq for p in group], np.int64), rows)),
         "t0_ns": pa.array(np.repeat(np.array([p.t0_ns for p in group], np.int64), rows)),
         "power_w": pa.ListArray.from_arrays(offsets, pa.array(values)),
+        "voltage_v": _voltages(group, rows, offsets),
     }
     return pa.table({**texts, **numbers}, schema=_SCHEMA)
+
+
+def _voltages(group: list[Slice], rows: Any, offsets: Any) -> pa.Array:
+    """One list a row; null where a slice says none."""
+    none = np.repeat([p.voltage_v is None for p in group], rows)
+    if none.all():
+        return pa.nulls(len(none), pa.list_(pa.float32()))
+    blank = (
+        np.full(p.power_w.shape, np.nan) if p.voltage_v is None else p.voltage_v for p in group
+    )
+    values = np.concatenate([v.ravel() for v in blank]).astype(np.float32, copy=False)
+    return pa.ListArray.from_arrays(offsets, pa.array(values), mask=pa.array(none))
 
 
 def _repeated(texts: list[str], rows: Any) -> pa.DictionaryArray:

@@ -8,9 +8,20 @@ from pathlib import Path
 import msgspec
 
 from replay.errors import PlanError
+from schemas.events import Cause
 from schemas.units import NS_PER_S
 
-__all__ = ["Injected", "Job", "Oscillation", "Plan", "Ramp", "Site", "default_plan", "load_plan"]
+__all__ = [
+    "Fault",
+    "Injected",
+    "Job",
+    "Oscillation",
+    "Plan",
+    "Ramp",
+    "Site",
+    "default_plan",
+    "load_plan",
+]
 
 _BLOCK_S = 600.0
 
@@ -49,7 +60,8 @@ class Ramp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     Synchronized: all together, onsets at most ``onset_jitter_s`` apart; else one rack after
     another. ``recovers_s``: the same racks come back the same way then, a truth of its own.
-    ``pdu`` keeps it to one PDU, counted from 1.
+    ``pdu`` keeps it to one PDU, counted from 1. ``cause`` stands in the truth; of a recovery it
+    is *restart* where that of the fall is *fault*.
     """
 
     onset_s: float
@@ -60,6 +72,7 @@ class Ramp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     onset_jitter_s: float = 0.1
     recovers_s: float | None = None
     pdu: int | None = None
+    cause: Cause | None = None
 
 
 class Oscillation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -79,7 +92,27 @@ class Oscillation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     pdu: int | None = None
 
 
-Injected = Ramp | Oscillation
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    A voltage dip at the POI to ``residual_pu`` for ``duration_s``, and the load that leaves in it.
+
+    A share of the racks that are still on leaves ``trips_s`` after the onset and takes ``depth`` of
+    the site's power along (0: everything rides through). ``reconnects_s`` after the voltage is
+    back they return, one after the other within ``reconnect_s``; never, where it is absent.
+    """
+
+    onset_s: float
+    residual_pu: float = 0.5
+    duration_s: float = 0.1
+    depth: float = 0.0
+    racks: float = 0.5
+    trips_s: float = 0.03
+    reconnects_s: float | None = None
+    reconnect_s: float = 4.0
+    pdu: int | None = None
+
+
+Injected = Ramp | Oscillation | Fault
 
 
 class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -88,7 +121,7 @@ class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     Racks no job takes serve inference: ``servers`` real server traces each, rolled at random and
     scaled to ``inference_w``. A level with rate 0 is not metered. ``rack_gateways`` share the
-    racks; 0: one for each 10,000.
+    racks; 0: one for each 10,000. With ``nominal_v`` the substation meters its voltage too.
     """
 
     id: str = "campus"
@@ -113,6 +146,8 @@ class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     job: tuple[Job, ...] = ()
     ramp: tuple[Ramp, ...] = ()
     oscillation: tuple[Oscillation, ...] = ()
+    nominal_v: float | None = None
+    fault: tuple[Fault, ...] = ()
 
     @property
     def racks(self) -> int:

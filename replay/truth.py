@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from replay.errors import TraceError
-from schemas.events import Kind
+from schemas.events import Cause, Kind
 
 __all__ = ["Truth", "load_truth", "save_truth"]
 
@@ -18,7 +18,9 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     One event that is in the trace.
 
     Powers in W at ``node_id``: ``depth_w`` signed (a fall is negative), ``amplitude_w`` zero to
-    peak. ``channels`` are the channels that were moved, or only how many.
+    peak. ``channels`` are the channels that were moved, or only how many. Of load loss:
+    ``dips_ns``, the onset of each dip, those without loss between them too; ``recovery_s`` from
+    the last dip's end until 0.9 of the power is back. ``cause`` is what made it.
     """
 
     kind: Kind
@@ -30,6 +32,9 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     amplitude_w: float | None = None
     freq_hz: float | None = None
     channels: tuple[str, ...] | int = ()
+    dips_ns: tuple[int, ...] = ()
+    recovery_s: float | None = None
+    cause: Cause | None = None
 
 
 def load_truth(path: Path) -> list[Truth]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from replay.plan import Job
+from schemas.events import Cause
 
 __all__ = ["Change", "Training"]
 
@@ -16,11 +17,12 @@ SETTLE_S = 0.5
 
 
 class Change(NamedTuple):
-    """One change of the whole job: when, and from what to what share of its active power."""
+    """One change of the whole job: when, from what to what share of its active power, and why."""
 
     onset_s: float
     before: float
     after: float
+    cause: Cause
 
 
 class Training:
@@ -65,26 +67,29 @@ class Training:
         job = self.job
         ends_s = [job.stop_s, job.fault_at_s if job.fault_s is None else None]
         stop_s = min([t for t in ends_s if t is not None], default=math.inf)
-        found = [Change(job.start_s, 0.0, 1.0)] if job.start_s > 0 else []
+        found = [Change(job.start_s, 0.0, 1.0, "job_start")] if job.start_s > 0 else []
         taken: list[tuple[float, float]] = [(-math.inf, job.start_s + SETTLE_S)]
-        for onset_s, length_s, low in self._dips(min(stop_s, float(self._begin_s[-1]))):
+        for onset_s, length_s, low, why in self._dips(min(stop_s, float(self._begin_s[-1]))):
             end_s = onset_s + length_s
             if end_s > stop_s or any(onset_s < b + SETTLE_S and a < end_s for a, b in taken):
                 continue
             taken.append((onset_s, end_s + SETTLE_S))
-            found += [Change(onset_s, 1.0, low), Change(end_s, low, 1.0)]
-        found += [Change(stop_s, 1.0, 0.0)] if math.isfinite(stop_s) else []
+            back: Cause = "restart" if why == "fault" else why
+            found += [Change(onset_s, 1.0, low, why), Change(end_s, low, 1.0, back)]
+        ends: Cause = "job_end" if stop_s == job.stop_s else "fault"
+        found += [Change(stop_s, 1.0, 0.0, ends)] if math.isfinite(stop_s) else []
         return sorted(found)
 
-    def _dips(self, until_s: float) -> list[tuple[float, float, float]]:
+    def _dips(self, until_s: float) -> list[tuple[float, float, float, Cause]]:
         """Onset, length and depth of the fault and the checkpoints: a fault goes first."""
-        job, dips = self.job, []
+        job = self.job
+        dips: list[tuple[float, float, float, Cause]] = []
         if job.fault_at_s is not None and job.fault_s is not None:
-            dips.append((job.fault_at_s, job.fault_s, 0.0))
+            dips.append((job.fault_at_s, job.fault_s, 0.0, "fault"))
         if job.checkpoint_every_s:
             low = (job.checkpoint_w - job.idle_w) / (self.mean_w - job.idle_w)
             times = np.arange(job.start_s, until_s, job.checkpoint_every_s)[1:].tolist()
-            dips += [(t, job.checkpoint_s, low) for t in times]
+            dips += [(t, job.checkpoint_s, low, "checkpoint") for t in times]
         return dips
 
     def _envelope(self) -> tuple[Any, Any]:

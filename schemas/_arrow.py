@@ -12,7 +12,7 @@ import pyarrow as pa
 from schemas._frames import screen
 from schemas.refusal import Refused
 
-__all__ = ["POWER", "Columns", "Names", "Scaling", "read"]
+__all__ = ["POWER", "Columns", "Lists", "Names", "Scaling", "read"]
 
 POWER = pa.list_(pa.float32())
 _DOUBLES, _INTEGERS = pa.list_(pa.float64()), pa.list_(pa.int16())
@@ -39,6 +39,14 @@ class Scaling(NamedTuple):
     offset_w: Any
 
 
+class Lists(NamedTuple):
+    """A further quantity: row *i* is ``flat[starts[i] : starts[i] + lengths[i]]``."""
+
+    flat: Any
+    lengths: Any
+    starts: Any
+
+
 class Columns(NamedTuple):
     """A batch: row *i* of ``names`` is ``flat[starts[i] : starts[i] + lengths[i]]``."""
 
@@ -49,6 +57,8 @@ class Columns(NamedTuple):
     lengths: Any = None
     starts: Any = None
     scaling: Scaling | None = None
+    voltage_v: Lists | None = None
+    """None: nobody sent any. Lengths of -1: what was sent is no list of numbers."""
 
 
 def read(value: bytes) -> Columns:
@@ -80,7 +90,7 @@ def read(value: bytes) -> Columns:
         return Columns(fields, 0)
     names = _names(_column(batch, "channel_id", _is_names, "strings, best dictionary-encoded"))
     column, scaling = _power(batch)
-    return Columns(fields, batch.num_rows, names, *_rows(column), scaling)
+    return Columns(fields, batch.num_rows, names, *_rows(column), scaling, _voltage(batch))
 
 
 def _column(batch: pa.RecordBatch, name: str, fits: Callable[[Any], bool], use: str) -> pa.Array:
@@ -181,6 +191,17 @@ def _power(batch: pa.RecordBatch) -> tuple[pa.Array, Scaling | None]:
         return (column if column.type == POWER else column.cast(POWER, safe=False)), None
     column = _column(batch, "power_i16", _INTEGERS.__eq__, "list<int16>")
     return column, Scaling(_scale(batch, "scale_w"), _scale(batch, "offset_w"))
+
+
+def _voltage(batch: pa.RecordBatch) -> Lists | None:
+    """Return the voltages where there are any; power is never lost over them."""
+    found = [i for i, name in enumerate(batch.schema.names) if name == "voltage_v"]
+    if not found:
+        return None
+    column = batch.column(found[0])
+    if len(found) > 1 or column.type not in (POWER, _DOUBLES):
+        return Lists(np.zeros(0, np.float32), np.full(len(column), -1), np.zeros(len(column)))
+    return Lists(*_rows(column))
 
 
 def _scale(batch: pa.RecordBatch, name: str) -> Any:

@@ -60,7 +60,8 @@ class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
     ``[[channel]]``: a metering point; ``averaging_s``, ``poll_s``: its sensor response.
 
-    ``resolution_w``: what its meter resolves; raw samples are archived to it.
+    ``resolution_w``: what its meter resolves; raw samples are archived to it. ``nominal_v``: what
+    1 pu of its voltage is, V RMS between phases.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     poll_s: float | None = None
     resolution_w: float | None = None
     count: int = 0
+    nominal_v: float | None = None
 
 
 class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

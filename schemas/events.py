@@ -12,6 +12,8 @@ __all__ = [
     "Band",
     "Contributor",
     "DeadLetter",
+    "Dip",
+    "Feeder",
     "GridEvent",
     "GridSignal",
     "Harmonic",
@@ -27,6 +29,8 @@ __all__ = [
 Kind = Literal["ramp", "synchronized_ramp", "oscillation", "load_loss"]
 Family = Literal["ramp", "oscillation"]
 EventState = Literal["open", "update", "closed"]
+Cause = Literal["job_start", "job_end", "checkpoint", "restart", "fault", "unknown"]
+Verdict = Literal["rode_through", "recovered", "permitted", "violation"]
 Quality = Literal["good", "gap", "warming", "state_lost", "end_of_stream"]
 
 
@@ -74,6 +78,37 @@ class Harmonic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     amplitude_w: float
 
 
+class Dip(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """
+    One voltage dip at the POI and what the site did in it.
+
+    From the first sample below 0.9 pu to the first one back (``end_ns`` absent: not yet);
+    ``residual_pu`` is the lowest voltage. ``lost_w`` is the power before less that after, absent
+    until it is known, as is what follows. ``recovery_s`` from ``end_ns`` until 0.9 of the power
+    before the event's first dip is back. ``verdict`` by ``rule``: *rode_through* (no loss),
+    *recovered* in time, *permitted* (the curve let it go), *violation*; ``margin_s`` is how far on
+    the right side of the rule, negative on the wrong one. ``source``: samples of a meter, or a
+    signal of the grid.
+    """
+
+    onset_ns: int
+    residual_pu: float
+    source: Literal["measured", "signal"]
+    end_ns: int | None = None
+    lost_w: float | None = None
+    recovery_s: float | None = None
+    rule: str | None = None
+    verdict: Verdict | None = None
+    margin_s: float | None = None
+
+
+class Feeder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A PDU that lost load in a dip: ``lost_w``, the most in any of an event's dips."""
+
+    node_id: str
+    lost_w: float
+
+
 class _Event(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -90,6 +125,11 @@ class _Event(
     *natural* (one that rings down); ``resonance_hz`` is the site's configured mode that the line,
     or a harmonic of it, falls on; ``unison`` is the share of the leaves' swing that adds up, 0 to
     1; ``averaged`` says that no sensor shows this frequency in full: the true amplitude is larger.
+
+    Of load loss: ``lost_share`` of the power before, ``dips`` joined by time, ``recovery_s`` from
+    the end of the last dip until 0.9 of the power before the first is back (absent: not yet).
+
+    Of ramps and load loss: ``cause``, and how often one said with this confidence is right.
     """
 
     event_id: str
@@ -122,6 +162,11 @@ class _Event(
     resonance_hz: float | None = None
     unison: float | None = None
     averaged: bool | None = None
+    lost_share: float | None = None
+    dips: tuple[Dip, ...] | None = None
+    recovery_s: float | None = None
+    cause: Cause | None = None
+    cause_confidence: float | None = None
 
 
 class SiteEvent(_Event, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -132,6 +177,7 @@ class SiteEvent(_Event, frozen=True, kw_only=True, omit_defaults=True, forbid_un
     channels: tuple[str, ...] | None = None
     contributors: tuple[Contributor, ...] | None = None
     step_test: StepTest | None = None
+    feeders: tuple[Feeder, ...] | None = None
     groups: tuple[tuple[str, ...], ...] | None = None
     """Channels that swing together, where phases fall into several groups; the largest first."""
 
@@ -140,11 +186,12 @@ class GridEvent(_Event, frozen=True, kw_only=True, omit_defaults=True, forbid_un
     """
     ``grid.event.v1``: the same event as the grid may see it: the POI, no rack, job or tenant.
 
-    ``channels`` is a count rounded down to 50, 100, 200, 500, …; absent below 50.
+    ``channels`` and ``feeders`` are counts rounded down to 50, 100, 200, 500, …; absent below 50.
     """
 
     poi_id: str
     channels: int | None = None
+    feeders: int | None = None
 
 
 class Ramp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

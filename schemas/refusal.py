@@ -22,6 +22,7 @@ Reason = Literal[
     "channel",
     "infinite",
     "rating",
+    "voltage",
     "late",
     "clock",
 ]

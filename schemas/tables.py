@@ -52,8 +52,11 @@ __all__ = [
 
 VERSION = 1
 """Of ``commit.json``."""
-FORMAT = 2
-"""Of the archive: its tables and their columns. 2: waveforms, topologies, rules; wider windows."""
+FORMAT = 3
+"""
+Of the archive: its tables and their columns. 2: waveforms, topologies, rules; wider windows. 3:
+load loss and causes.
+"""
 _BANDS = {"0p15_1": "0.15-1", "1_5": "1-5", "5_15": "5-15", "15_55": "15-55"}
 _SLOW_BAND = {"0p01_0p15": "0.01-0.15"}
 
@@ -91,6 +94,20 @@ _STEP_TEST = pa.struct(
         ("clip", REAL),
     ]
 )
+_DIP = pa.struct(
+    [
+        ("onset_ns", WHOLE),
+        ("end_ns", WHOLE),
+        ("residual_pu", REAL),
+        ("source", TEXT),
+        ("lost_w", REAL),
+        ("recovery_s", REAL),
+        ("rule", TEXT),
+        ("verdict", TEXT),
+        ("margin_s", REAL),
+    ]
+)
+_FEEDER = pa.struct([("node_id", TEXT), ("lost_w", REAL)])
 _HARMONIC = pa.struct([("order", WHOLE), ("amplitude_w", REAL)])
 
 EVENTS = pa.schema(
@@ -138,6 +155,12 @@ EVENTS = pa.schema(
         later(2, column("unison", REAL, "0..1", "share of the leaves' swing that adds up")),
         later(2, column("averaged", pa.bool_(), "", "no sensor shows this frequency in full")),
         later(2, column("groups", pa.list_(pa.list_(TEXT)), "", "channels that swing together")),
+        later(3, column("lost_share", REAL, "0..1", "power lost over the power before")),
+        later(3, column("dips", pa.list_(_DIP), "ns, pu, W, s", "voltage dips of a load loss")),
+        later(3, column("recovery_s", REAL, "s", "until 0.9 of the power was back")),
+        later(3, column("feeders", pa.list_(_FEEDER), "W", "PDUs that lost load")),
+        later(3, column("cause", TEXT, "", "job_start, job_end, checkpoint, restart, fault")),
+        later(3, column("cause_confidence", REAL, "0..1", "how often such a cause is right")),
     ]
 )
 

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from schemas import _arrow
+from schemas import _arrow, _rows
 from schemas.refusal import MAX_NAME, Reason, Refused, RowRefusal
 from schemas.units import NS_PER_S, Rate
 
@@ -43,7 +43,8 @@ class Slice:
 
     ``power_w`` is (channel, time) float32, W, NaN where missing; row *i* belongs to
     ``channel_ids[i]``; sample *j* lies at ``t0_ns + round(j * 1e9 / rate)``. ``end`` marks the
-    end of a stream (then there are no samples).
+    end of a stream (then there are no samples). ``voltage_v``, where any is sent, has the shape of
+    ``power_w``: V RMS between phases, of the lowest where several are metered.
     """
 
     site_id: str
@@ -56,6 +57,7 @@ class Slice:
     power_w: np.ndarray[Any, np.dtype[np.float32]]
     end: bool = False
     refused: tuple[RowRefusal, ...] = ()
+    voltage_v: np.ndarray[Any, np.dtype[np.float32]] | None = None
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -75,6 +77,7 @@ class Line(msgspec.Struct, frozen=True):
     rate_hz: str | int | float
     channel_id: str = ""
     power_w: tuple[float | None, ...] = ()
+    voltage_v: tuple[float | None, ...] | None = None
     end: Literal[0, 1] = 0
 
 
@@ -85,8 +88,12 @@ def encode_arrow(piece: Slice) -> bytes:
     offsets = pa.array(np.arange(0, rows * count + 1, max(count, 1), dtype=np.int32)[: rows + 1])
     power = pa.ListArray.from_arrays(offsets, values) if rows else pa.array([], _arrow.POWER)
     names = pa.array(piece.channel_ids, pa.string()).dictionary_encode()
-    schema = pa.schema([("channel_id", names.type), ("power_w", _arrow.POWER)], _metadata(piece))
-    batch = pa.record_batch([names, power], schema=schema)
+    columns = {"channel_id": names, "power_w": power}
+    if piece.voltage_v is not None and rows:
+        volts = pa.array(np.ascontiguousarray(piece.voltage_v, dtype=np.float32).ravel())
+        columns["voltage_v"] = pa.ListArray.from_arrays(offsets, volts)
+    schema = pa.schema([(name, c.type) for name, c in columns.items()], _metadata(piece))
+    batch = pa.record_batch(list(columns.values()), schema=schema)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema) as writer:
         writer.write_batch(batch)
@@ -113,12 +120,18 @@ def encode_ndjson(piece: Slice) -> bytes:
     fields.update(seq=piece.seq, t0_ns=piece.t0_ns)
     if piece.end:
         return msgspec.json.encode({**fields, "end": 1}) + b"\n"
-    rows = [[None if np.isnan(v) else float(v) for v in row] for row in piece.power_w]
     lines = [
-        {**fields, "channel_id": name, "power_w": row}
-        for name, row in zip(piece.channel_ids, rows, strict=True)
+        {**fields, "channel_id": name, "power_w": _numbers(row)}
+        for name, row in zip(piece.channel_ids, piece.power_w, strict=True)
     ]
+    if piece.voltage_v is not None:
+        for line, row in zip(lines, piece.voltage_v, strict=True):
+            line["voltage_v"] = _numbers(row)
     return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+
+
+def _numbers(row: Any) -> list[float | None]:
+    return [None if np.isnan(v) else float(v) for v in row]
 
 
 _HEAD = ("site_id", "level", "gateway_id", "seq", "t0_ns", "rate_hz")
@@ -188,12 +201,13 @@ def _parse_ndjson(value: bytes) -> Slice:
     head = _head(fields)
     if first.end:
         return _end(head, sum(bool(line.channel_id or line.power_w) for line in lines))
-    lengths = np.array([len(line.power_w) for line in lines], dtype=np.int64)
-    cells = [np.nan if v is None else v for line in lines for v in line.power_w]
     names = _arrow.Names.of(tuple(line.channel_id for line in lines))
-    flat = np.array(cells, np.float64)
-    starts = np.cumsum(lengths) - lengths
-    return _with_rows(head, _arrow.Columns(fields, len(lines), names, flat, lengths, starts))
+    power = _rows.listed([line.power_w for line in lines])
+    some = any(line.voltage_v is not None for line in lines)
+    volts = _rows.listed([line.voltage_v or () for line in lines]) if some else None
+    return _with_rows(
+        head, _arrow.Columns(fields, len(lines), names, *power, scaling=None, voltage_v=volts)
+    )
 
 
 class _Head(NamedTuple):
@@ -254,36 +268,19 @@ def _with_rows(head: _Head, columns: _arrow.Columns) -> Slice:
     if not 0 < count <= head.rate.samples:
         text = f"{count} samples at {head.rate} Hz; a message spans at most 1 s, at least 1 sample"
         raise Refused("length", text)
-    refused = {} if equal and columns.names.distinct else _refused_rows(names, lengths, count)
+    refused = {} if equal and columns.names.distinct else _rows.refused(names, lengths, count)
     flat, scaling, start = columns.flat, columns.scaling, int(columns.starts[0])
+    keep = np.arange(len(names))
     if refused:
         keep = np.array([i for i in range(len(names)) if i not in refused], dtype=np.int64)
         flat = flat[(columns.starts[keep][:, None] + np.arange(count)).ravel()]
         names, start = tuple(names[i] for i in keep), 0
         scaling = scaling and _arrow.Scaling(scaling.scale_w[keep], scaling.offset_w[keep])
     raw = flat[start : start + len(names) * count].reshape(-1, count)
-    return Slice(*head, names, _watts(raw, scaling), refused=tuple(refused.values()))
-
-
-def _refused_rows(names: tuple[str, ...], lengths: Any, count: int) -> dict[int, RowRefusal]:
-    """Rows of another length, and rows of a channel that already had a good one."""
-    bad: dict[int, RowRefusal] = {}
-    seen: set[str] = set()
-    for row, (name, length) in enumerate(zip(names, lengths.tolist(), strict=True)):
-        if length != count:
-            bad[row] = RowRefusal(name[:MAX_NAME], "length")
-        elif name in seen:
-            bad[row] = RowRefusal(name[:MAX_NAME], "channel")
-        else:
-            seen.add(name)
-    return bad
-
-
-def _watts(raw: Any, scaling: _arrow.Scaling | None) -> Any:
-    """Float32 W of raw values (channel, time); the form already sent is not copied."""
-    if raw.dtype == np.float32 and scaling is None:
-        return raw
-    with np.errstate(over="ignore"):
-        if scaling is not None:
-            raw = raw * scaling.scale_w[:, None] + scaling.offset_w[:, None]
-        return raw.astype(np.float32)
+    told = list(refused.values())
+    volts = (
+        None
+        if columns.voltage_v is None
+        else _rows.volts(columns.voltage_v, keep, names, told, count)
+    )
+    return Slice(*head, names, _rows.watts(raw, scaling), refused=tuple(told), voltage_v=volts)

@@ -152,7 +152,7 @@ def _check(topology: Topology) -> None:
         _check_numbers(node, ("rating_w",), f"node {node.id}")
     for channel in topology.channels:
         _check_numbers(channel, ("averaging_s", "poll_s"), f"channel {channel.id}", zero=True)
-        _check_numbers(channel, ("resolution_w",), f"channel {channel.id}")
+        _check_numbers(channel, ("resolution_w", "nominal_v"), f"channel {channel.id}")
     _check_tree(topology)
     for channel in topology.channels:
         if channel.node_id not in topology.node_by_id:

@@ -11,9 +11,11 @@ from pipeline.detect import DetectSettings
 from replay.errors import PlanError
 from replay.suite.delays import Delays
 from replay.suite.estimates import Damping, Frequency
+from replay.suite.faults import Faults
 from replay.suite.field import Field
 from replay.suite.jobs import Jobs
 from replay.suite.quiet import Quiet
+from replay.suite.reasons import Reasons
 from replay.suite.rows import Row
 from replay.suite.sinusoids import Detection, Sequential
 from replay.suite.steps import PartialSteps, Steps
@@ -29,6 +31,8 @@ Family = (
     | Frequency
     | Damping
     | Jobs
+    | Faults
+    | Reasons
     | Field
 )
 

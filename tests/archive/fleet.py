@@ -208,6 +208,8 @@ def _events(draw: Any) -> list[dict[str, Any]]:
         else:
             row |= {"depth_w": draw.normal(0, 5e6), "duration_s": draw.uniform(0.3, 20)}
             row |= {"ramp_w_per_s": draw.uniform(1e5, 1e6), "synchrony": draw.random()}
+        if kind == "load_loss":
+            row["dips"] = [_dip(ns(onset_s), k, n) for n in range(k % 4)]
         last = 1 + k % 3
         for n in range(last):
             closed = n == 2
@@ -221,6 +223,17 @@ def _events(draw: Any) -> list[dict[str, Any]]:
                 }
             )  # fmt: skip
     return rows
+
+
+def _dip(onset_ns: int, k: int, n: int) -> dict[str, Any]:
+    """The n-th dip of the k-th event; the third has not ended."""
+    return {
+        "onset_ns": onset_ns + n * 7_000_000_000, "residual_pu": 0.1 * n + 0.01 * k,
+        "end_ns": None if n == 2 else onset_ns + n * 7_000_000_000 + 80_000_000,
+        "source": "measured", "lost_w": 1e5 * k, "recovery_s": 0.5 * n,
+        "rule": "ERCOT-VRT", "verdict": ("violation", "permitted", "recovered")[n],
+        "margin_s": n - 0.5,
+    }  # fmt: skip
 
 
 def ns(second: float) -> int:

@@ -29,6 +29,7 @@ BUCKETED = {  # rows of one stretch of time each: those of a span are those of t
     "regulation_split(bucket_s := 600)": "t0_utc",
     "swing_excess(bucket_s := 600)": "t0_utc",
     "top_ramps(n := 1000)": "onset_utc",
+    "voltage_dips": "onset_utc",
 }
 
 

@@ -31,6 +31,24 @@ def test_top_ramps(ask, truth, site, n) -> None:
     close(ask(f"FROM top_ramps(n := {n}, site := {site})"), expected)
 
 
+def test_voltage_dips(ask, truth) -> None:
+    """Every dip of the newest states of load losses, a row each, in order of time."""
+    same = ("residual_pu", "source", "lost_w", "recovery_s", "verdict", "rule", "margin_s")
+    expected = [
+        {
+            "event_id": row["event_id"], "site_id": row["site_id"], "dip": n + 1,
+            "onset_ns": dip["onset_ns"],
+            "lasted_s": dip["end_ns"] and (dip["end_ns"] - dip["onset_ns"]) / 1e9,
+            **{name: dip[name] for name in same},
+        }
+        for row in _latest(truth) if row["kind"] == "load_loss"
+        for n, dip in enumerate(row["dips"])
+    ]  # fmt: skip
+    expected.sort(key=lambda row: (row["onset_ns"], row["event_id"]))
+    assert {row["dip"] for row in expected} >= {1, 2}
+    close(ask("FROM voltage_dips"), expected)
+
+
 def test_oscillation_history(ask, truth) -> None:
     """Each oscillation with its length and the channel that swung most."""
     expected = []

@@ -21,9 +21,12 @@ T0_NS = 1_767_225_600 * NS_PER_S
 RATES = {"rack": 10, "pdu": 30, "substation": 50}
 
 
-def topology(site_id: str = "t1", *, racks: int = 8, lateness_s: float = 0.0) -> Topology:
+def topology(
+    site_id: str = "t1", *, racks: int = 8, lateness_s: float = 0.0, nominal_v: float | None = None
+) -> Topology:
     """Racks under two PDUs under a substation; every level metered, racks by two gateways."""
     half = racks // 2
+    volts = f"nominal_v = {nominal_v}" if nominal_v else ""
     return Topology.parse(f"""
         [site]
         id = "{site_id}"
@@ -63,6 +66,7 @@ def topology(site_id: str = "t1", *, racks: int = 8, lateness_s: float = 0.0) ->
         [[channel]]
         id = "cs"
         node_id = "poi"
+        {volts}
         [[gateway]]
         id = "ga"
         level = "rack"

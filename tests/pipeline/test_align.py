@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.align_state import HELD
+from schemas.telemetry import Slice
 from schemas.units import NS_PER_S
 from tests.pipeline.site import T0_NS
 from tests.pipeline.tiny import ONE, Bench, Gate, count, flat, tiny
@@ -178,3 +179,28 @@ def test_an_hour_behind_is_late():
     number = bench.send("g", 0.0, count(10))
     assert bench.reason(number) == "late"
     assert bench.closed_s == pytest.approx(3601.0)
+
+
+def test_voltage_follows_its_samples():
+    """Slot by slot; the first value wins; NaN in a gap, None where nothing was measured."""
+    gates = {"g": Gate(), "s": Gate("substation", "20")}
+    bench = Bench(tiny(gates, nominal_v=100.0))
+    names, gateway = bench.names("s"), bench.site.gateway_by_id["s"]
+    volts = np.array([[80.0, 90.0, np.nan, 70.0]], np.float32)
+
+    def send(seq, t_s, volts):
+        t0_ns = T0_NS + round(t_s * NS_PER_S)
+        rows = np.ones_like(volts)
+        bench.push_slice(
+            Slice("tiny", "substation", "s", seq, t0_ns, gateway.rate, names, rows, voltage_v=volts)
+        )
+
+    send(1, 0.0, volts)
+    send(2, 0.3, volts[:, :2] * 0.5)
+    bench.send("g", 0.0, count(4))
+    (block,) = bench.blocks
+    found = [0.8, 0.9, np.nan, 0.7, np.nan, np.nan, 0.4, 0.45]
+    np.testing.assert_allclose(block.voltage_pu, found, rtol=1e-6)
+    send(3, 0.4, np.full((1, 2), np.nan, np.float32))
+    bench.send("g", 0.4, count(1))
+    assert bench.blocks[-1].voltage_pu is None

@@ -135,3 +135,24 @@ def test_a_dead_letter_says_where_what_and_how_much():
     assert (letter.topic, letter.partition, letter.offset) == ("t", 3, 9)
     assert (letter.size, letter.head) == (len(value), value[:HEAD_BYTES])
     assert dead_letter(Message("t", 3, 9, None), Cause("empty", "")).size == 0
+
+
+@pytest.mark.parametrize(
+    ("volts", "reason"),
+    [((230e3, 115e3), None), ((230e3, -1.0), "voltage"), ((np.inf, 1.0), "voltage"),
+     ((230e3, 700e3), "voltage")],
+)  # fmt: skip
+def test_voltage_is_a_share_of_the_nominal_one(volts, reason):
+    """Per unit by the site file; what is negative, infinite or absurd is told, its power used."""
+    site = topology(nominal_v=230e3)
+    piece = Slice(
+        "t1", "substation", "gs", 3, T0_NS, Rate(50), ("cs",), np.full((1, 2), 5e3, np.float32),
+        voltage_v=np.array([volts], np.float32),
+    )  # fmt: skip
+    rows = Decoder({"t1": site}).decode(message(piece, level="substation"))
+    assert [r.reason for r in rows.refused] == ([reason] if reason else [])
+    expected = [[np.nan] * 2] if reason else [[1.0, 0.5]]
+    np.testing.assert_array_equal(rows.voltage_pu, np.array(expected, np.float32))
+    np.testing.assert_array_equal(rows.power_w, [[5e3, 5e3]])
+    (rows,) = [Decoder({"t1": topology()}).decode(message(piece, level="substation"))]
+    assert np.isnan(rows.voltage_pu).all()

@@ -34,7 +34,7 @@ def count(n: int, start: float = 0.0) -> Any:
     return np.arange(n, dtype=np.float32) + np.float32(start)
 
 
-def tiny(gates: dict[str, Gate], *, extra: str = "") -> Topology:
+def tiny(gates: dict[str, Gate], *, extra: str = "", nominal_v: float | None = None) -> Topology:
     """One substation, one PDU, racks under it; each gateway has nodes of its own below them."""
     parts = [
         '[site]\nid = "tiny"\nauthority_peak_w = 1e9\n' + extra,
@@ -49,7 +49,9 @@ def tiny(gates: dict[str, Gate], *, extra: str = "") -> Topology:
         home = {"rack": node, "pdu": "p", "substation": "poi"}[gate.level]
         channel = f"c{name}{{n}}" if gate.level == "rack" else f"c{name}"
         text = f'[[channel]]\nid = "{channel}"\nnode_id = "{home}"'
-        parts.append(f"{text}\ncount = {gate.channels}" if gate.level == "rack" else text)
+        text += f"\ncount = {gate.channels}" if gate.level == "rack" else ""
+        volts = nominal_v and gate.level == "substation"
+        parts.append(text + (f"\nnominal_v = {nominal_v}" if volts else ""))
         parts.append(
             f'[[gateway]]\nid = "{name}"\nlevel = "{gate.level}"\nchannels = ["c{name}*"]\n'
             f'rate_hz = "{gate.rate}"\nlateness_s = {gate.lateness_s}'

@@ -57,6 +57,7 @@ SABOTAGE = [
     ("step-1-percent", DEAF, {"racks": 80, "trials": 6, "per_piece": 6}),
     ("partial-step", DEAF, {"racks": 80, "trials": 6, "per_piece": 6}),
     ("delay-gaussian", DEAF, {"trials": 2, "per_piece": 6, "warm_s": 300, "apart_s": 120}),
+    ("load-loss", {"dip_group_s": 1.0}, {"trials": 2}),
     ("isone-case-3", {"oscillation_floor_share": 1e9, "votes_floor_share": 1e9}, {}),
 ]
 

@@ -1,5 +1,6 @@
 """What the native form promises: messages come back as they were written."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,3 +114,13 @@ def test_a_trace_that_was_cut_short_leaves_the_old_one(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_native(file, dying())
     assert [s.seq for s in open_trace(tmp_path).slices()] == [0, 1]
+
+
+def test_voltages_come_back(tmp_path: Path) -> None:
+    """Where a slice has voltages it has them again, gaps too; where none, none."""
+    volts = np.array([[1.0, np.nan], [2.0, 3.0]], np.float32)
+    sent = [_slice(1, 0.0), dataclasses.replace(_slice(2, 0.2), voltage_v=volts), _slice(3, 0.4)]
+    write_native(tmp_path / "trace.parquet", sent)
+    got = [piece.voltage_v for piece in open_trace(tmp_path).slices()]
+    assert [v is None for v in got] == [True, False, True, True]
+    np.testing.assert_array_equal(got[1], volts)

@@ -13,9 +13,11 @@ from schemas import topics
 from schemas.contracts import schema_file, schemas_text
 
 SUFFIXES = [
-    *("_ns", "_s", "_w", "_va", "_hz", "_rad", "_w_per_s", "_bytes"),
+    *("_ns", "_s", "_w", "_v", "_va", "_hz", "_rad", "_w_per_s", "_bytes"),
     *(
         "_share",
+        "_pu",
+        "_confidence",
         "_ratio",
         "_factor",
         "statistic",
@@ -32,7 +34,7 @@ SUFFIXES = [
 ]
 """The unit is the last word; a share, ratio, factor or synchrony has none; `value` has `unit`."""
 COUNTS = [
-    *("n", "channels", "count", "samples", "seq", "size", "order"),
+    *("n", "channels", "feeders", "count", "samples", "seq", "size", "order"),
     *("n", "channels", "count", "samples", "seq", "size", "min_group"),
     *("offset", "partition", "sources_at_least", "version"),
 ]

@@ -52,9 +52,11 @@ def arrow(meta=META, *, options=None, batches=1, **columns) -> bytes:
 
 def same(one: Slice, other: Slice) -> bool:
     """Equal in every field, NaN beside NaN."""
-    fields = [f.name for f in dataclasses.fields(Slice) if f.name != "power_w"]
+    fields = [f.name for f in dataclasses.fields(Slice) if f.name not in ("power_w", "voltage_v")]
     equal = all(getattr(one, f) == getattr(other, f) for f in fields)
-    return equal and np.array_equal(one.power_w, other.power_w, equal_nan=True)
+    volts = (np.array(piece.voltage_v, float) for piece in (one, other))
+    power = np.array_equal(one.power_w, other.power_w, equal_nan=True)
+    return equal and power and np.array_equal(*volts, equal_nan=True)
 
 
 def refusal(value: bytes | None, content_type: str = "") -> str:

@@ -29,8 +29,8 @@ def test_golden_forms_agree(path):
 
 
 def test_golden_forms_are_all_there():
-    """Among the examples: power_w, power_i16, an end of stream, and a JSON twin of each."""
-    assert {p.stem for p in GOLDEN} == {"power_w", "power_i16", "end_of_stream"}
+    """Among them: power, scaled and plain, voltage, an end of stream; a JSON twin of each."""
+    assert {p.stem for p in GOLDEN} == {"power_w", "power_i16", "end_of_stream", "voltage_v"}
     assert {p.with_suffix(".ndjson") for p in GOLDEN} == set(
         EXAMPLES.glob("telemetry.*/v1/*.ndjson")
     )
@@ -53,6 +53,7 @@ def test_round_trip(encode, kind):
     for sent in (
         piece(),
         piece((), np.zeros((0, 0)), end=True),
+        piece(voltage_v=np.array([[230e3, np.nan, 1.0], [np.nan] * 3], np.float32)),
         piece(rate=Rate(1, 4), power=((1,), (2,))),
     ):
         assert same(parse(encode(sent), kind), sent)
@@ -173,3 +174,30 @@ def test_beyond_float32_is_infinite_and_silent():
     """A JSON number above float32 becomes Inf, without a warning; decode refuses it."""
     line = {**META, "seq": 7, "t0_ns": 1, "channel_id": "a", "power_w": [1e300]}
     assert np.isinf(parse(msgspec.json.encode(line)).power_w).all()
+
+
+BAD_VOLTS = {
+    "another type": pa.array([[1, 2, 3], [1, 2, 3]], pa.list_(pa.int32())),
+    "text": pa.array(["230 kV", "230 kV"]),
+    "too short": pa.array([[1.0, 2.0], [1.0]], LISTS),
+}
+
+
+@pytest.mark.parametrize("name", BAD_VOLTS)
+def test_power_is_not_lost_over_a_voltage(name):
+    """A voltage that cannot be read is told row by row; the power beside it counts."""
+    power = pa.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], LISTS)
+    columns = {"channel_id": pa.array(["a", "b"]), "power_w": power, "voltage_v": BAD_VOLTS[name]}
+    found = parse(arrow(**columns))
+    assert found.refused == (RowRefusal("a", "voltage"), RowRefusal("b", "voltage"))
+    np.testing.assert_array_equal(found.power_w, [[1, 2, 3], [4, 5, 6]])
+    assert np.isnan(found.voltage_v).all()
+
+
+def test_a_voltage_is_of_its_own_row():
+    """Beside a row refused for its length, and where a row has none."""
+    power = pa.array([[1.0, 2.0], [9.0], [3.0, 4.0], [5.0, 6.0]], LISTS)
+    volts = pa.array([[11.0, None], [9.0], None, [15.0, 16.0]], LISTS)
+    found = parse(arrow(channel_id=pa.array(list("abcd")), power_w=power, voltage_v=volts))
+    assert found.refused == (RowRefusal("b", "length"),)
+    np.testing.assert_array_equal(found.voltage_v, [[11, np.nan], [np.nan] * 2, [15, 16]])
