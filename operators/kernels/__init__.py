@@ -1,0 +1,177 @@
+"""
+The hot path behind one signature: what every device must be able to compute, and its state.
+
+`reference` is made of the operators, for any array library; `cpu` is compiled by Numba. A device
+brings its own (`pipeline/device.py` chooses, once); nobody asks afterwards which it is. Arrays in,
+arrays and state out; the given state is not written to. All are C-contiguous, power is float64,
+time comes last. Sums go in an order that depends on their members alone, so that the cut of the
+stream does not change a bit. How near kernels are to the reference: `tolerances`.
+
+==============  ==============================================================================
+``frame``       tick means -> sums up the tree, masked differences, peaks of leaves, votes
+``scan``        ways of the watched nodes -> innovations and the largest likelihood ratios
+``periodogram`` newest samples -> what stands out of each window's spectrum, hop by hop
+``newest``      a slower series (`decimation.newest`)
+``remember``    peaks of some seconds into the noise memory (`noise.remember`)
+``noise_scale`` their medians (`noise.noise_scale`)
+``second_stats`` mean, least, greatest, count of each second (`seconds.second_stats`)
+``frame_means`` mean of each frame (`seconds.frame_means`)
+``movement``    ramp coincidence and its kin (`diversity.movement`)
+``coincidence_factor`` (`diversity.coincidence_factor`)
+==============  ==============================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+__all__ = ["Found", "Frame", "FramePlan", "Kernels", "Scan", "StepPlan", "Tree"]
+
+
+class Tree(NamedTuple):
+    """
+    Which rows each node adds up: channels first, then the nodes before it.
+
+    Member k of node n is row ``index[first[n] + k]``, ``first[n] <= first[n] + k < first[n + 1]``:
+    a channel below ``n_channels``, else node ``row - n_channels``, which comes before n. Members
+    are added as a tree of neighbouring pairs (`segments.segment_sums`: the same bits).
+    """
+
+    first: Any
+    """(node + 1,) int64"""
+    index: Any
+    """(member,) int64"""
+    level: Any
+    """First node of each level, and the number of nodes: nodes of a level do not need each other;
+    (level + 1,) int64."""
+
+
+class FramePlan(NamedTuple):
+    """What of a site `Kernels.frame` needs; tables beside the arrays they are for."""
+
+    tree: Tree
+    """A node's own channels where it has any, else its children."""
+    leaf_tree: Tree
+    """What the leaves add up to, whether or not a node is metered itself."""
+    counts: Any
+    """Channels behind each node, at least 1; (node,) float64."""
+    watched: Any
+    """Nodes whose changes from tick to tick are asked for; (watched,) int64."""
+    leaves: tuple[int, int]
+    """First leaf among the channels, and past the last; host numbers."""
+    per_s: int
+    """Ticks of a second."""
+    least: float
+    """Leaves that must have moved for synchrony to mean anything."""
+
+
+class Frame(NamedTuple):
+    """What `Kernels.frame` says of some ticks."""
+
+    node_w: Any
+    """Sum of the tick means; (node, time) float64."""
+    share: Any
+    """Share of the channels behind it that were measured; (node, time) float64."""
+    moved_w: Any
+    """Sum of the masked changes from the tick before; (watched, time) float64."""
+    moved_ok: Any
+    """Some channel was measured at both ends; (watched, time) bool."""
+    second_w: Any
+    """Sum of the masked changes over one second; (node, time) float64."""
+    synchrony: Any
+    """max(up, down) / (up + down) of the leaves that moved by their threshold within a second; 0
+    where fewer than ``least`` did; (node, time) float64."""
+    peak_w: Any
+    """Largest absolute change over one second of each leaf within each second of the frame, -1
+    where none is known; (leaf, second) float64. A frame is part of one second or some whole."""
+
+
+class StepPlan(NamedTuple):
+    """What nodes are judged by: the arrays of `steps.likelihood_ratio` and of the whitener."""
+
+    coefficients: Any
+    """(watched, order) float64"""
+    offset_w: Any
+    """``(1 - sum of coefficients) * baseline``; (watched,) float64, W."""
+    sigma_w: Any
+    """(watched,) float64"""
+    bound_w: Any
+    """Innovations count no more than this, may be infinite; (watched,) float64."""
+    baseline: Any
+    """Samples behind the baseline, 0: says nothing; (watched,) float64."""
+    limits: Any
+    """Threshold of each group of windows; (watched, group) float64."""
+
+
+class Scan(NamedTuple):
+    """What `Kernels.scan` says; (watched, time) but for two."""
+
+    up: Any
+    down: Any
+    up_window: Any
+    """Place in `steps.WINDOWS`; int64."""
+    down_window: Any
+    greatest: Any
+    """Largest ``|G|`` of each group over all ticks of the frame; (watched, group)."""
+    innovations_w: Any
+    """The past's `steps.TAIL` and the frame's, bounded; (watched, TAIL + time)."""
+
+
+class Found(NamedTuple):
+    """What `Kernels.periodogram` says; (channel, bin, hop) as in `oscillations.periodogram`."""
+
+    now: Any
+    lasting: Any
+    votes: Any
+    amplitude_w: Any
+    most: Any
+    """Greatest of now, lasting and votes over the bins; (3, channel, hop)."""
+
+
+class Kernels(NamedTuple):
+    """One implementation of all of it."""
+
+    name: str
+    """``reference``, ``numba`` or ``cuda``."""
+    frame: Callable[..., Any]
+    """
+    ``frame(mean_w, ok, past, threshold_w, plan) -> Frame``
+
+    ``mean_w`` (channel, time) float64 finite, ``ok`` (channel, time) bool: one frame, at most a
+    second long or whole seconds. ``past`` (`ramps.RampState`): tail_w, tail_valid (channel, depth)
+    of the ticks before, depth >= per_s, newest last. ``threshold_w`` (leaf,) float64 > 0, may be
+    infinite. ``plan`` `FramePlan`. The state is moved on by the caller.
+    """
+    scan: Callable[..., Any]
+    """
+    ``scan(path_w, path_ok, past_z_w, since, plan) -> Scan``
+
+    ``path_w``, ``path_ok`` (watched, order + time): the way of each node and what was measured,
+    ``order`` ticks of the past first. ``past_z_w`` (watched, TAIL) float64. ``since`` (watched,)
+    int64: samples since the past counts, before this frame. ``plan`` `StepPlan`.
+    """
+    periodogram: Callable[..., Any]
+    """
+    ``periodogram(x_w, valid, state, *, plan) -> (Found, OscillationState)``
+
+    As `oscillations.periodogram`, any number of hops in one call: ``x_w`` (channel, time) float64.
+    State: tail_w (channel, window + 1) float64, tail_valid bool, background_w2 and sums (channel,
+    bin) float64, learned (channel, window) int64, until_hop a host number.
+    """
+    newest: Callable[..., Any]
+    """``newest(tail_w, valid, taps, *, factor, count) -> (x_w, valid)``"""
+    remember: Callable[..., Any]
+    """``remember(peak_w, keep, state) -> NoiseState``; peak_w, keep (leaf, second)."""
+    noise_scale: Callable[..., Any]
+    """``noise_scale(state) -> (leaf,)``; peaks_w (leaf, memory_s) float64, warm_s (leaf,) int64."""
+    second_stats: Callable[..., Any]
+    """``second_stats(x_w, valid, *, samples_per_second) -> (mean_w, min_w, max_w, valid_n)``"""
+    frame_means: Callable[..., Any]
+    """``frame_means(x_w, valid, *, samples_per_frame) -> (mean_w, valid)``"""
+    movement: Callable[..., Any]
+    """``movement(x_w, valid, state) -> Movement``; x_w (leaf, 1), tails (leaf, window - 1)."""
+    coincidence_factor: Callable[..., Any]
+    """``coincidence_factor(x_w, valid, state) -> (coincidence, DiversityState)``"""
+    warm: Callable[[], None]
+    """Returns when nothing is left to compile or to load: before a process says it is ready."""
