@@ -10,6 +10,8 @@ stream does not change a bit. How near kernels are to the reference: `tolerances
 ==============  ==============================================================================
 ``frame``       tick means -> sums up the tree, masked differences, peaks of leaves, votes
 ``scan``        ways of the watched nodes -> innovations and the largest likelihood ratios
+``two_threshold`` on and off (`trigger.two_threshold`)
+``spectral_plan`` the tables of a design, where they are needed
 ``periodogram`` newest samples -> what stands out of each window's spectrum, hop by hop
 ``newest``      a slower series (`decimation.newest`)
 ``remember``    peaks of some seconds into the noise memory (`noise.remember`)
@@ -26,7 +28,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["Found", "Frame", "FramePlan", "Kernels", "Scan", "StepPlan", "Tree"]
+import numpy as np
+
+from operators.segments import Segments
+
+__all__ = ["Found", "Frame", "FramePlan", "Kernels", "Scan", "StepPlan", "Tree", "tree"]
 
 
 class Tree(NamedTuple):
@@ -47,13 +53,24 @@ class Tree(NamedTuple):
     (level + 1,) int64."""
 
 
+def tree(levels: tuple[Segments, ...]) -> Tree:
+    """The tables of some plans that build on one another, on the host."""
+    members = [row[row < plan.n_channels] for plan in levels for row in np.asarray(plan.index)]
+    first = np.cumsum([0, *(len(row) for row in members)], dtype=np.int64)
+    level = np.cumsum([0, *(len(plan.index) for plan in levels)], dtype=np.int64)
+    return Tree(first, np.concatenate([*members, np.zeros(0, np.int64)]), level)
+
+
 class FramePlan(NamedTuple):
     """What of a site `Kernels.frame` needs; tables beside the arrays they are for."""
 
     tree: Tree
     """A node's own channels where it has any, else its children."""
+    levels: tuple[Any, ...]
+    """The same as `segments.Segments`, level by level."""
     leaf_tree: Tree
     """What the leaves add up to, whether or not a node is metered itself."""
+    leaf_levels: tuple[Any, ...]
     counts: Any
     """Channels behind each node, at least 1; (node,) float64."""
     watched: Any
@@ -113,7 +130,8 @@ class Scan(NamedTuple):
     """Place in `steps.WINDOWS`; int64."""
     down_window: Any
     greatest: Any
-    """Largest ``|G|`` of each group over all ticks of the frame; (watched, group)."""
+    """Largest ``|G|`` of each group over all ticks of the frame; (watched, group). The first is no
+    less than the largest innovation over its spread before it was bounded."""
     innovations_w: Any
     """The past's `steps.TAIL` and the frame's, bounded; (watched, TAIL + time)."""
 
@@ -151,6 +169,11 @@ class Kernels(NamedTuple):
     ``order`` ticks of the past first. ``past_z_w`` (watched, TAIL) float64. ``since`` (watched,)
     int64: samples since the past counts, before this frame. ``plan`` `StepPlan`.
     """
+    two_threshold: Callable[..., Any]
+    """``two_threshold(statistic, state, *, threshold_on, threshold_off) -> (active, state)``"""
+    spectral_plan: Callable[..., Any]
+    """``spectral_plan(design, like) -> plan``: an `oscillations.design` as this one's `periodogram`
+    reads it; ``plan.design`` is the design."""
     periodogram: Callable[..., Any]
     """
     ``periodogram(x_w, valid, state, *, plan) -> (Found, OscillationState)``

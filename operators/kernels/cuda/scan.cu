@@ -40,10 +40,10 @@ extern "C" __global__ void __launch_bounds__(TICKS)
     scan(const double* path_w, const bool* path_ok, const double* past_z_w, const long long* since,
          const double* coefficients, const double* offset_w, const double* sigma_w,
          const double* bound_w, const double* baseline, const double* limits, double* up,
-         double* down, long long* up_window, long long* down_window, double* greatest, double* alone,
+         double* down, long long* up_window, long long* down_window, double* greatest,
          double* innovations_w, int order, int n_time) {
     __shared__ double half[REACH], whole[REACH], twice[REACH];
-    __shared__ unsigned long long best[GROUPS + 1];
+    __shared__ unsigned long long best[GROUPS];
     const long long row = blockIdx.x, length = TAIL + n_time;
     const int me = threadIdx.x;
     const bool able = sigma_w[row] > 0 && baseline[row] > 0;
@@ -54,9 +54,9 @@ extern "C" __global__ void __launch_bounds__(TICKS)
            coefficients + row * order, offset_w[row], bound_w[row], sigma_w[row], z_w, order, n_time,
            &most_alone);
     most_alone = warp_max(most_alone);
-    if (me <= GROUPS) best[me] = 0;
+    if (me < GROUPS) best[me] = 0;
     __syncthreads();  // innovations of the whole block
-    if (lane() == 0) atomicMax(&best[GROUPS], ordered_bits(most_alone));
+    if (lane() == 0) atomicMax(&best[0], ordered_bits(most_alone));
     for (int chunk = 0; chunk < n_time; chunk += TICKS) {
         for (int k = me; k < REACH; k += TICKS)
             whole[k] = chunk + k < length ? z_w[chunk + k] : 0.0;
@@ -101,5 +101,19 @@ extern "C" __global__ void __launch_bounds__(TICKS)
         __syncthreads();  // before the next chunk writes over this one
     }
     if (me < GROUPS) greatest[row * GROUPS + me] = __longlong_as_double((long long)best[me]);
-    if (me == GROUPS) alone[row] = __longlong_as_double((long long)best[me]);
+}
+
+// On at `on`, off below `off`, as before in between; NaN holds. A thread for each row.
+extern "C" __global__ void two_threshold(const double* statistic, const bool* state, bool* active,
+                                         bool* new_state, double on, double off, int rows,
+                                         int n_time) {
+    const long long row = thread_number();
+    if (row >= rows) return;
+    bool now = state[row];
+    for (int t = 0; t < n_time; ++t) {
+        const double value = statistic[row * n_time + t];
+        now = value >= on || (now && !(value < off));
+        active[row * n_time + t] = now;
+    }
+    new_state[row] = now;
 }

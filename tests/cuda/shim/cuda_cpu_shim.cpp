@@ -14,9 +14,10 @@
 
 dim3 threadIdx, blockIdx, blockDim, gridDim;
 extern "C" const shim::Entry shim_kernels[];
-extern "C" char __ehdr_start[], _end[];
-extern "C" char __start_shim_shared[] __attribute__((weak));
-extern "C" char __stop_shim_shared[] __attribute__((weak));
+#define FROM_LINKER extern "C" __attribute__((visibility("hidden"))) char
+FROM_LINKER __ehdr_start[], _end[];
+FROM_LINKER __start_shim_shared[] __attribute__((weak));
+FROM_LINKER __stop_shim_shared[] __attribute__((weak));
 
 namespace {
 

@@ -1,0 +1,190 @@
+"""The CUDA sources compiled for the CPU, and a stand-in for CuPy that launches them there."""
+
+import atexit
+import ctypes
+import functools
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.cuda_launch import sources
+
+SHIM = Path(__file__).resolve().parent / "shim"
+FLAGS = ("-std=c++20", "-fPIC", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE")
+KERNEL_FLAGS = (
+    "-O1", "-ffp-contract=off", "-fsanitize=thread", "-fno-tree-loop-distribute-patterns",
+)  # fmt: skip
+SIGNATURE = re.compile(
+    r'extern "C" __global__ void\s+(?:__launch_bounds__\(\w+\)\s+)?(\w+)\(([^)]*)\)'
+)
+TYPES = {
+    "double*": np.float64, "bool*": np.bool_, "int*": np.int32, "long long*": np.int64,
+    "double": np.float64, "int": np.int32, "long long": np.int64,
+}  # fmt: skip
+
+
+class _Argument(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p), ("data", ctypes.c_void_p), ("bytes", ctypes.c_size_t),
+        ("item", ctypes.c_int), ("constant", ctypes.c_int),
+    )  # fmt: skip
+
+
+class KernelError(Exception):
+    """What a kernel did that it must not; or an argument that is not what the source names."""
+
+
+def need_compiler() -> None:
+    """Skip where there is no g++; in CI that is a failure."""
+    if shutil.which("g++"):
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail("g++ is not installed: CI runs the CUDA sources with it", pytrace=False)
+    pytest.skip("g++ is not installed (Debian: apt-get install g++)")
+
+
+@functools.cache
+def _workshop() -> Path:
+    """A folder of this session with the shim's own code compiled."""
+    folder = Path(tempfile.mkdtemp(prefix="lockstep-cuda-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _compile([*FLAGS, "-O2", "-c", SHIM / "cuda_cpu_shim.cpp", "-o", folder / "shim.o"])
+    return folder
+
+
+def _compile(args: list[Any]) -> None:
+    done = subprocess.run(["g++", *map(str, args)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@functools.cache
+def _library(code: str) -> tuple[Any, dict[str, list[tuple[str, str]]]]:
+    """The compiled source, and each kernel's parameters as (type, name)."""
+    kernels = {name: [_parameter(p) for p in args.split(",")] for name, args in
+               SIGNATURE.findall(code)}  # fmt: skip
+    folder = Path(tempfile.mkdtemp(dir=_workshop()))
+    entries = "".join(
+        f'{{"{n}", [](void** a) {{ shim::apply({n}, a); }}}},\n' for n in kernels
+    )
+    structs = "".join(
+        f'extern "C" const int sizeof_{s} = sizeof({s});\n'
+        for s in {t for p in kernels.values() for t, _ in p} - {*TYPES}
+        if "*" not in s
+    )
+    (folder / "kernels.cpp").write_text(
+        f'#include "cuda_cpu_shim.h"\n#line 1 "source.cu"\n{code}\n{structs}'
+        f'extern "C" const shim::Entry shim_kernels[] = {{\n{entries}{{nullptr, nullptr}}}};\n'
+    )
+    flags = [*FLAGS, *KERNEL_FLAGS, f"-I{SHIM}", f"-I{sources()}"]
+    _compile([*flags, "-c", folder / "kernels.cpp", "-o", folder / "kernels.o"])
+    _compile(["-shared", folder / "kernels.o", _workshop() / "shim.o", "-o", folder / "it.so"])
+    library = ctypes.CDLL(str(folder / "it.so"))
+    library.shim_launch.restype = ctypes.c_char_p
+    return library, kernels
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    kind, name = re.fullmatch(r"\s*(.*?)\s*(\w+)\s*", text, re.DOTALL).groups()
+    return kind, name
+
+
+class _Module:
+    """`cupy.RawModule`: compiled when a kernel of it is first asked for."""
+
+    def __init__(self, cupy: "Cupy", code: str) -> None:
+        self._cupy, self._code = cupy, code
+
+    def get_function(self, name: str) -> Any:
+        for old, new in self._cupy.patches:
+            self._code = self._code.replace(old, new)
+        library, kernels = _library(self._code)
+        return functools.partial(_launch, self._cupy, library, name, kernels[name])
+
+
+def _launch(
+    cupy: "Cupy", library: Any, name: str, wanted: list[tuple[str, str]],
+    grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], *, shared_mem: int = 0,
+) -> None:  # fmt: skip
+    if len(args) != len(wanted):
+        raise KernelError(f"{name} takes {len(wanted)} arguments, got {len(args)}")
+    given = (_Argument * len(args))()
+    kept = [_argument(library, *w, a, given[k]) for k, (w, a) in
+            enumerate(zip(wanted, args, strict=True))]  # fmt: skip
+    arrays = [(w, a) for (w, _), a in zip(wanted, args, strict=True) if isinstance(a, np.ndarray)]
+    for k, (kind, one) in enumerate(arrays):
+        for other_kind, other in arrays[k + 1 :]:
+            if not (kind.startswith("const") and other_kind.startswith("const")):
+                assert not np.may_share_memory(one, other), f"{name}: arguments overlap"
+    dims = (ctypes.c_uint * 6)(*(*grid, 1, 1)[:3], *(*block, 1, 1)[:3])
+    if cupy.capturing is not None:
+        cupy.capturing.append(lambda: _run(cupy, library, name, (dims, shared_mem, given, kept)))
+        return
+    _run(cupy, library, name, (dims, shared_mem, given, kept))
+
+
+def _run(cupy: "Cupy", library: Any, name: str, call: tuple[Any, ...]) -> None:
+    dims, shared, given, _ = call
+    cupy.launches.append(name)
+    error = library.shim_launch(name.encode(), dims, shared, cupy.order, given, len(given))
+    if error:
+        raise KernelError(f"{name}: {error.decode()}")
+
+
+def _argument(library: Any, kind: str, name: str, value: Any, into: _Argument) -> Any:
+    """One argument as CuPy would pass it, refused where its type is not the source's."""
+    constant, plain = kind.startswith("const "), kind.removeprefix("const ")
+    into.name, into.constant = name.encode(), constant
+    if plain.endswith("*"):
+        ok = isinstance(value, np.ndarray) and value.dtype == TYPES[plain]
+        if not (ok and value.flags.c_contiguous):
+            raise KernelError(f"{name} must be a contiguous {plain} array, got {_told(value)}")
+        into.data, into.bytes, into.item = value.ctypes.data, value.nbytes, value.itemsize
+        return value
+    if plain in TYPES:
+        ok = type(value) is TYPES[plain]
+    else:
+        size = ctypes.c_int.in_dll(library, f"sizeof_{plain}").value
+        ok = isinstance(value, np.void) and value.itemsize == size
+    if not ok:
+        raise KernelError(f"{name} must be {plain}, got {_told(value)}")
+    raw = ctypes.create_string_buffer(value.tobytes())
+    into.data, into.bytes, into.item = ctypes.addressof(raw), len(raw), 0
+    return raw
+
+
+def _told(value: Any) -> str:
+    return f"{type(value).__name__} {getattr(value, 'dtype', '')}{getattr(value, 'shape', '')}"
+
+
+class Cupy:
+    """As much of CuPy as `pipeline/cuda_*.py` use: NumPy's arrays, kernels through the shim."""
+
+    def __init__(self, order: int = 0, patches: tuple[tuple[str, str], ...] = ()) -> None:
+        self.order, self.patches = order, patches
+        self.launches: list[str] = []
+        self.capturing: list[Any] | None = None
+        self.fft = np.fft
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+    @staticmethod
+    def asnumpy(array: Any) -> np.ndarray:
+        return np.array(array)
+
+    @staticmethod
+    def empty(shape: Any, dtype: Any = float) -> np.ndarray:
+        """Filled with what nobody would take for an answer."""
+        array = np.empty(shape, dtype)
+        array.view(np.uint8).fill(0xAB)
+        return array
+
+    def RawModule(self, *, code: str, options: tuple[str, ...]) -> _Module:  # noqa: N802
+        return _Module(self, code)
