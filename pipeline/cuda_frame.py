@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from operators.kernels import Frame, FramePlan, Tree
 from pipeline.cuda_launch import Launcher, whole
 
-__all__ = ["PLANES", "FrameTables", "Ring", "buffers", "compute", "push", "tables"]
+__all__ = ["PLANES", "FrameTables", "Ring", "buffers", "bytes_of", "compute", "cut", "push",
+           "shapes", "tables"]
 
 PLANES = 8
 MOST_MEMBERS = 32**3
@@ -129,21 +131,40 @@ def _joined(parts: list[tuple[Tree, int]], nodes: list[Any], home: Any) -> tuple
     return first, whole_index if len(whole_index) else np.zeros(1, np.int64)
 
 
-def buffers(cupy: Any, site: FrameTables, channels: int, ticks: int) -> tuple[Any, Frame]:
-    """Planes to work in, and what comes back: made once where a graph is captured."""
+def shapes(site: FrameTables, ticks: int) -> Frame:
+    """Shapes of what comes back; `moved_ok` is of bytes, all else of float64."""
     nodes, watched = site.counts.shape[0], site.watched.shape[0]
-    empty = cupy.empty
-    planes = cupy.zeros((PLANES, channels + nodes, ticks))
-    seconds = max(ticks // site.per_s, 1)
-    return planes, Frame(
-        node_w=empty((nodes, ticks)),
-        share=empty((nodes, ticks)),
-        moved_w=empty((watched, ticks)),
-        moved_ok=empty((watched, ticks), dtype=bool),
-        second_w=empty((nodes, ticks)),
-        synchrony=empty((nodes, ticks)),
-        peak_w=empty((site.leaf_row.shape[0], seconds)),
+    leaves, seconds = site.leaf_row.shape[0], max(ticks // site.per_s, 1)
+    node, kept = (nodes, ticks), (watched, ticks)
+    return Frame(node, node, kept, kept, node, node, (leaves, seconds))
+
+
+def cut(flat: Any, wanted: Frame) -> Frame:
+    """Arrays of these shapes in one buffer of bytes, so that one copy brings all of them home."""
+    parts, start = {}, 0
+    for name in sorted(Frame._fields, key="moved_ok".__eq__):  # bytes last: all else stays aligned
+        shape = getattr(wanted, name)
+        size = math.prod(shape) * (1 if name == "moved_ok" else 8)
+        part = flat[start : start + size].view(bool if name == "moved_ok" else np.float64)
+        parts[name] = part.reshape(shape)
+        start += size
+    return Frame(**parts)
+
+
+def bytes_of(wanted: Frame) -> int:
+    """Size of the buffer that `cut` wants."""
+    return sum(
+        math.prod(shape) * (1 if name == "moved_ok" else 8)
+        for name, shape in zip(Frame._fields, wanted, strict=True)
     )
+
+
+def buffers(cupy: Any, site: FrameTables, channels: int, ticks: int) -> tuple[Any, Any, Frame]:
+    """Planes to work in, and what comes back: as bytes, and as the arrays they are."""
+    planes = cupy.zeros((PLANES, channels + site.counts.shape[0], ticks))
+    wanted = shapes(site, ticks)
+    flat = cupy.empty((bytes_of(wanted),), dtype=np.uint8)
+    return planes, flat, cut(flat, wanted)
 
 
 def compute(
@@ -152,14 +173,14 @@ def compute(
     past: Ring,
     threshold_w: Any,
     site: FrameTables,
-    into: tuple[Any, Frame],
+    into: tuple[Any, Any, Frame],
 ) -> None:
     """
     Launch everything of one frame of ``(mean_w, ok)``, (channel, time), into ``into``.
 
     The order of the launches is the order of the work; nothing is read on the host.
     """
-    planes, out = into
+    planes, _, out = into
     (channels, ticks), nodes = frame[0].shape, site.counts.shape[0]
     rows, depth = channels + nodes, past.tail_w.shape[1]
     n, t, r, d, s = (whole(x) for x in (channels, ticks, rows, depth, site.per_s))

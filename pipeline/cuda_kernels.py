@@ -64,7 +64,7 @@ class CudaKernels:
         into = cuda_frame.buffers(self.launch.cupy, site, *mean_w.shape)
         ring = cuda_frame.Ring(past.tail_w, past.tail_valid, self._origin)
         cuda_frame.compute(self.launch, (mean_w, ok), ring, threshold_w, site, into)
-        return into[1]
+        return into[2]
 
     def scan(self, path_w: Any, path_ok: Any, past_z_w: Any, since: Any, plan: StepPlan) -> Scan:
         """See `Kernels.scan`."""

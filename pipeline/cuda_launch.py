@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["OPTIONS", "SUBJECTS", "THREADS", "WARP", "Launcher", "sources"]
+__all__ = ["OPTIONS", "SUBJECTS", "THREADS", "WARP", "Launcher", "sources", "whole"]
 
 SUBJECTS = {
     "frame": (
@@ -56,19 +56,22 @@ class Launcher:
 
     def load(self) -> None:
         """Compile, or take from CuPy's cache, all of them."""
-        for subject, names in SUBJECTS.items():
+        for names in SUBJECTS.values():
             for name in names:
-                self._functions[name] = self._modules[subject].get_function(name)
+                self._function(name)
+
+    def _function(self, name: str) -> Any:
+        if name not in self._functions:
+            [subject] = [subject for subject, names in SUBJECTS.items() if name in names]
+            self._functions[name] = self._modules[subject].get_function(name)
+        return self._functions[name]
 
     def __call__(
         self, name: str, grid: tuple[int, ...], args: tuple[Any, ...], *, shared: int = 0
     ) -> None:
         """Launch ``grid`` blocks of `THREADS` threads; nothing to do for an empty grid."""
-        if 0 in grid:
-            return
-        if not self._functions:
-            self.load()
-        self._functions[name](grid, (THREADS,), args, shared_mem=shared)
+        if 0 not in grid:
+            self._function(name)(grid, (THREADS,), args, shared_mem=shared)
 
     def threads(self, name: str, count: int, *args: Any) -> None:
         """Launch at least ``count`` threads."""
