@@ -1,0 +1,34 @@
+"""How kernels are compiled: ahead of their first call, cached on disk, no rounding left open."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numba
+from numba import types
+
+__all__ = ["b1", "compiled", "f8", "i8", "inner", "read", "u8"]
+
+b1, f8, i8, u8 = types.boolean, types.float64, types.int64, types.uint64
+
+_SETTINGS = {"nogil": True, "error_model": "numpy", "fastmath": False}
+"""No ``fastmath`` and no parallel reductions: the order of additions is the code's."""
+
+
+def read(dtype: Any, ndim: int) -> Any:
+    """The type of an array that is only read; any C-contiguous one will do."""
+    return types.Array(dtype, ndim, "C", readonly=True)
+
+
+def compiled(*signatures: Any) -> Any:
+    """A kernel for exactly these argument types, compiled (or loaded) where it is defined."""
+    return functools.partial(_made, list(signatures))
+
+
+def _made(signatures: list[Any], function: Any) -> Any:
+    return numba.njit(signatures, cache=True, **_SETTINGS)(function)
+
+
+inner = numba.njit(**_SETTINGS)
+"""A part of kernels, compiled with each that calls it."""

@@ -1,0 +1,130 @@
+"""The kernels made of the operators: the oracle, and what runs where a device has no others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from array_api_compat import array_namespace, device
+
+from operators import (
+    decimation,
+    diversity,
+    noise,
+    oscillations,
+    ramps,
+    seconds,
+    segments,
+    steps,
+    synchrony,
+    trigger,
+    whitening,
+)
+from operators.oscillations import OscillationState
+
+from . import Found, Frame, FramePlan, Kernels, Scan, StepPlan
+
+__all__ = ["KERNELS", "frame", "periodogram", "scan"]
+
+
+def _up(x: Any, levels: tuple[segments.Segments, ...]) -> Any:
+    """Channel rows (…, channel, time) to node rows, level by level, float64."""
+    xp, channels = array_namespace(x), x.shape[-2]
+    for level in levels:
+        x = xp.concat([x, segments.segment_sums(x, level)], axis=-2)
+    return x[..., channels:, :]
+
+
+def frame(mean_w: Any, ok: Any, past: ramps.RampState, threshold_w: Any, plan: FramePlan) -> Frame:
+    """Node power, masked differences, peaks and votes of one frame."""
+    xp, levels = array_namespace(mean_w), plan.levels
+    diff_w, both, _ = ramps.differences(mean_w, ok, past, lags=(1, plan.per_s))
+    up = _up(diff_w, levels)
+    some = _up(xp.astype(both[0, ...], xp.float64), levels) > 0
+    leaf = (slice(1, 2), slice(*plan.leaves))
+    leaf_w, leaf_ok = diff_w[*leaf, :][0, ...], both[*leaf, :][0, ...]
+    return Frame(
+        _up(mean_w, levels),
+        _up(xp.astype(ok, xp.float64), levels) / plan.counts[:, None],
+        xp.take(up[0, ...], plan.watched, axis=0),
+        xp.take(some, plan.watched, axis=0),
+        up[1, ...],
+        _together(leaf_w, leaf_ok, threshold_w, plan, mean_w.shape[0]),
+        _peaks(xp.where(leaf_ok, xp.abs(leaf_w), -xp.ones_like(leaf_w)), plan.per_s),
+    )
+
+
+def _peaks(size_w: Any, per_s: int) -> Any:
+    """Greatest of each second, or of the part of one."""
+    xp, ticks = array_namespace(size_w), size_w.shape[-1]
+    seconds_n = max(ticks // per_s, 1)
+    return xp.max(xp.reshape(size_w, (size_w.shape[0], seconds_n, ticks // seconds_n)), axis=-1)
+
+
+def _together(leaf_w: Any, ok: Any, threshold_w: Any, plan: FramePlan, channels: int) -> Any:
+    """Synchrony of every node from the leaves that moved within a second."""
+    xp, ticks = array_namespace(leaf_w), leaf_w.shape[-1]
+    up_w, down_w, up_n, down_n = synchrony.moved(leaf_w, ok, threshold_w)
+    like = {"dtype": leaf_w.dtype, "device": device(leaf_w)}
+    before = xp.zeros((plan.leaves[0], ticks), **like)
+    after = xp.zeros((channels - plan.leaves[1], ticks), **like)
+    nodes_up_w, nodes_down_w, count = (
+        _up(xp.concat([before, moved, after], axis=0), plan.leaf_levels)
+        for moved in (up_w, down_w, up_n + down_n)
+    )
+    together = synchrony.synchrony(nodes_up_w, nodes_down_w)
+    return xp.where(count >= plan.least, together, xp.zeros_like(together))
+
+
+def scan(path_w: Any, path_ok: Any, past_z_w: Any, since: Any, plan: StepPlan) -> Scan:
+    """Innovations of the newest ticks about the baseline, and what their windows say."""
+    xp, order = array_namespace(path_w), plan.coefficients.shape[-1]
+    tail = (path_w[:, :order], path_ok[:, :order])
+    new_w, known = whitening.innovations(
+        path_w[:, order:], path_ok[:, order:], tail, plan.coefficients
+    )
+    new_w = xp.where(known, new_w - plan.offset_w[:, None], xp.zeros_like(new_w))
+    spread_w = xp.where(plan.sigma_w > 0, plan.sigma_w, xp.full_like(plan.sigma_w, xp.inf))
+    alone = xp.max(xp.abs(new_w), axis=1) / spread_w
+    bound_w = plan.bound_w[:, None]
+    new_w = xp.minimum(xp.maximum(new_w, -bound_w), bound_w)
+    z_w = xp.concat([past_z_w, new_w], axis=1)
+    ticks = xp.arange(1, new_w.shape[1] + 1, dtype=since.dtype, device=device(since))
+    view = steps.likelihood_ratio(
+        z_w, plan.sigma_w, since[:, None] + ticks, plan.baseline, plan.limits
+    )
+    greatest = xp.max(view.greatest, axis=2)
+    first = xp.maximum(greatest[:, :1], alone[:, None])
+    greatest = xp.concat([first, greatest[:, 1:]], axis=1)
+    return Scan(view.up, view.down, view.up_window, view.down_window, greatest, z_w)
+
+
+def periodogram(
+    x_w: Any, valid: Any, state: OscillationState, *, plan: Any
+) -> tuple[Found, OscillationState]:
+    """`oscillations.periodogram`, and the greatest of each row and hop."""
+    xp = array_namespace(x_w)
+    *found, state = oscillations.periodogram(x_w, valid, state, plan=plan)
+    most = xp.stack([xp.max(y, axis=1) for y in found[:3]])
+    return Found(*found, most), state
+
+
+def _nothing() -> None:
+    """There is nothing to compile."""
+
+
+KERNELS = Kernels(
+    "reference",
+    frame,
+    scan,
+    trigger.two_threshold,
+    oscillations.to_namespace,
+    periodogram,
+    decimation.newest,
+    noise.remember,
+    noise.noise_scale,
+    seconds.second_stats,
+    seconds.frame_means,
+    diversity.movement,
+    diversity.coincidence_factor,
+    _nothing,
+)
