@@ -35,8 +35,8 @@ class SpectralTables(NamedTuple):
 
     design: OscillationDesign
     tapers: list[Any]
-    windows: list[np.void]
-    """`WINDOW` of each window; host values, passed as they are."""
+    windows: list[np.ndarray]
+    """`WINDOW` of each window, (1,) each: what CuPy passes by value."""
     per_bin: Any
     """(8, bin) float64, the rows as ``spectra.cu`` numbers them."""
     near: Any
@@ -68,7 +68,7 @@ def spectral_plan(design: OscillationDesign, like: Any, cupy: Any) -> SpectralTa
             len(design.looks), len(design.freq_hz), number, look.first, look.place.start, bins,
             first_wide, wides, len(wide.low), look.samples,
         )  # fmt: skip
-        windows.append(np.array(fixed, WINDOW)[()])
+        windows.append(np.array([fixed], WINDOW))
         first_wide += wides
     return SpectralTables(
         design,
@@ -98,7 +98,7 @@ def _look(
     most = xp.empty((3, channels))
     tables = (plan.per_bin, plan.near, plan.edges, plan.wide_weight, plan.bars)
     for taper, window in zip(plan.tapers, plan.windows, strict=True):
-        samples = int(window["samples"])
+        samples = int(window["samples"][0])
         moved_w = xp.empty((channels, 2 * samples))
         count = xp.zeros((channels,), dtype=xp.int32)
         launch(
@@ -111,7 +111,7 @@ def _look(
             "look", (channels,),
             (spectrum, count, state.background_w2, state.sums, state.learned,
              past, sums, learned, *said, most, *tables, window),
-            shared=8 * (3 * int(window["bins"]) + 2 * int(window["wides"])),
+            shared=8 * (3 * int(window["bins"][0]) + 2 * int(window["wides"][0])),
         )  # fmt: skip
     new = state._replace(background_w2=past, sums=sums, learned=learned)
     return (*said, most), new

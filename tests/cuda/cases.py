@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from operators import diversity, noise, oscillations, ramps, segments, steps
-from operators.kernels import FramePlan, StepPlan, Tree
+from operators.kernels import FramePlan, StepPlan, tree
 
 SIZES = (1, 31, 140, 257, 1000)
 PER_S, DEPTH = 10, 23
@@ -13,16 +13,6 @@ WINDOW_S = 60
 DESIGN = oscillations.design(
     30, windows=((4.0, 12.0), (10.0, 12.0)), hop_s=1.0, pfa=1e-6, vote=1e-3
 )
-
-
-def _tree(levels: list[list[list[int]]]) -> Tree:
-    groups = [group for level in levels for group in level]
-    sizes = [len(group) for group in groups]
-    return Tree(
-        np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        np.array([row for group in groups for row in group], np.int64),
-        np.cumsum([0, *(len(level) for level in levels)]).astype(np.int64),
-    )
 
 
 def _segments(levels: list[list[list[int]]], channels: int) -> tuple[segments.Segments, ...]:
@@ -44,13 +34,12 @@ def frame_plan(channels: int) -> FramePlan:
     first, n = channels, len(pdus)
     halls = [list(range(first, first + (n + 1) // 2)), list(range(first + (n + 1) // 2, first + n))]
     top = [[first + n, first + n + 1]]
-    leaf_levels = [pdus, halls, top]
     metered = [*pdus[:-1], [channels - 1]]  # the last PDU has a meter of its own
-    levels = [metered, halls, top]
+    own = _segments([metered, halls, top], channels)
+    below = _segments([pdus, halls, top], channels)
     nodes = n + 3
     return FramePlan(
-        _tree(levels), _segments(levels, channels),
-        _tree(leaf_levels), _segments(leaf_levels, channels),
+        tree(own), own, tree(below), below,
         rng.integers(1, 9, nodes).astype(float), np.array([0, n, nodes - 1], np.int64),
         (0, len(leaves)), PER_S, 3.0,
     )  # fmt: skip
@@ -111,7 +100,8 @@ def spectral_case(rows: int, hops: int) -> tuple[Any, Any, oscillations.Oscillat
     ticks = hops * DESIGN.hop + 7
     bins = len(DESIGN.freq_hz)
     t_s = np.arange(ticks) / DESIGN.rate_hz
-    x_w = 1e3 * rng.normal(size=(rows, ticks)) + 2e3 * np.sin(2 * np.pi * 3 * t_s)
+    line_hz = 2 + 0.7 * (np.arange(rows) % 13)[:, None]
+    x_w = 1e3 * rng.normal(size=(rows, ticks)) + 2e3 * np.sin(2 * np.pi * line_hz * t_s)
     state = oscillations.start(x_w, design=DESIGN, until_hop=DESIGN.hop - 4)
     memory = int(DESIGN.memory.min())
     past = 1e4 * rng.exponential(size=(rows, bins))

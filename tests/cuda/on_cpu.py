@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from pipeline.cuda_launch import sources
+from tests.cuda.streams import Cuda
 
 SHIM = Path(__file__).resolve().parent / "shim"
 FLAGS = ("-std=c++20", "-fPIC", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE")
@@ -95,46 +96,133 @@ def _parameter(text: str) -> tuple[str, str]:
     return kind, name
 
 
+class Array(np.ndarray):
+    """An array on the "device": nothing of it may decide anything on the host."""
+
+    def set(self, host: np.ndarray, stream: Any) -> None:
+        stream.put(functools.partial(np.copyto, self.view(np.ndarray), host))
+
+    def get(self, stream: Any, out: np.ndarray, blocking: bool) -> None:
+        assert not blocking
+        stream.put(functools.partial(np.copyto, out, self.view(np.ndarray)))
+
+    def __getitem__(self, place: Any) -> Any:
+        got = super().__getitem__(place)
+        return got if isinstance(got, np.ndarray) else np.asarray(got).view(Array)
+
+    def _read(self) -> Any:
+        raise KernelError("a value on the device is read on the host")
+
+    __bool__ = __int__ = __float__ = __index__ = item = tolist = _read
+
+
+class Cupy:
+    """
+    As much of CuPy as `pipeline/cuda_*.py` use: NumPy's arrays, kernels through the shim.
+
+    ``order``: in which the threads take turns. ``patches``: what to change in the sources.
+    """
+
+    def __init__(
+        self,
+        order: int = 0,
+        patches: tuple[tuple[str, str], ...] = (),
+        eager: tuple[bool, bool] = (False, False),
+    ) -> None:
+        self.order, self.patches = order, patches
+        self.launches: list[str] = []
+        self.current: Any = None
+        self.capturing = False
+        self.cuda = Cuda(self, eager=eager)
+        self.fft = self
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(np.fft if name == "rfft" else np, name)
+        if isinstance(found, type) or not callable(found):
+            return found
+
+        def call(*args: Any, **how: Any) -> Any:
+            if self.capturing:
+                raise KernelError(f"{name} while a graph is captured")
+            made = found(*args, **how)
+            return made.view(Array) if isinstance(made, np.ndarray) else made
+
+        return call
+
+    @staticmethod
+    def asnumpy(array: Any) -> np.ndarray:
+        return np.array(array)
+
+    def asarray(self, values: Any, **how: Any) -> Any:
+        return self.array(np.asarray(values), **how)
+
+    def empty(self, shape: Any, dtype: Any = float) -> Any:
+        """Filled with what nobody would take for an answer."""
+        array = self.zeros(shape, dtype)
+        array.view(np.uint8).fill(0xAB)
+        return array
+
+    def RawModule(self, *, code: str, options: tuple[str, ...]) -> "_Module":  # noqa: N802
+        assert "--fmad=false" in options
+        return _Module(self, code)
+
+
 class _Module:
     """`cupy.RawModule`: compiled when a kernel of it is first asked for."""
 
-    def __init__(self, cupy: "Cupy", code: str) -> None:
-        self._cupy, self._code = cupy, code
+    def __init__(self, cupy: Cupy, code: str) -> None:
+        header = (sources() / "warp.cuh").read_text()
+        self._code = code.replace('#include "warp.cuh"', header)
+        for old, new in cupy.patches:
+            self._code = self._code.replace(old, new)
+        self._cupy = cupy
 
     def get_function(self, name: str) -> Any:
-        for old, new in self._cupy.patches:
-            self._code = self._code.replace(old, new)
         library, kernels = _library(self._code)
-        return functools.partial(_launch, self._cupy, library, name, kernels[name])
+        return _Kernel(self._cupy, library, name, kernels[name])
 
 
-def _launch(
-    cupy: "Cupy", library: Any, name: str, wanted: list[tuple[str, str]],
-    grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], *, shared_mem: int = 0,
-) -> None:  # fmt: skip
-    if len(args) != len(wanted):
-        raise KernelError(f"{name} takes {len(wanted)} arguments, got {len(args)}")
-    given = (_Argument * len(args))()
-    kept = [_argument(library, *w, a, given[k]) for k, (w, a) in
-            enumerate(zip(wanted, args, strict=True))]  # fmt: skip
-    arrays = [(w, a) for (w, _), a in zip(wanted, args, strict=True) if isinstance(a, np.ndarray)]
+class _Kernel:
+    def __init__(self, cupy: Cupy, library: Any, name: str, wanted: list[tuple[str, str]]) -> None:
+        self._cupy, self._library, self._name, self._wanted = cupy, library, name, wanted
+
+    def __call__(
+        self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], *,
+        shared_mem: int = 0,
+    ) -> None:  # fmt: skip
+        name, wanted = self._name, self._wanted
+        if len(args) != len(wanted):
+            raise KernelError(f"{name} takes {len(wanted)} arguments, got {len(args)}")
+        given = (_Argument * len(args))()
+        kept = [
+            _argument(self._library, *one, value, place)
+            for one, value, place in zip(wanted, args, given, strict=True)
+        ]
+        _no_overlap(name, [(k, a) for (k, _), a in zip(wanted, args, strict=True) if "*" in k])
+        dims = (ctypes.c_uint * 6)(*(*grid, 1, 1)[:3], *(*block, 1, 1)[:3])
+
+        def run() -> None:
+            assert kept is not None  # what pointers point to lives as long as the launch
+            self._cupy.launches.append(name)
+            order = self._cupy.order
+            error = self._library.shim_launch(
+                name.encode(), dims, shared_mem, order, given, len(given)
+            )
+            if error:
+                raise KernelError(f"{name}: {error.decode()}")
+
+        if self._cupy.current is None:
+            run()
+        else:
+            self._cupy.current.put(run)
+
+
+def _no_overlap(name: str, arrays: list[tuple[str, Any]]) -> None:
+    """The shim gives each argument memory of its own, so no two may share what is written."""
     for k, (kind, one) in enumerate(arrays):
         for other_kind, other in arrays[k + 1 :]:
-            if not (kind.startswith("const") and other_kind.startswith("const")):
-                assert not np.may_share_memory(one, other), f"{name}: arguments overlap"
-    dims = (ctypes.c_uint * 6)(*(*grid, 1, 1)[:3], *(*block, 1, 1)[:3])
-    if cupy.capturing is not None:
-        cupy.capturing.append(lambda: _run(cupy, library, name, (dims, shared_mem, given, kept)))
-        return
-    _run(cupy, library, name, (dims, shared_mem, given, kept))
-
-
-def _run(cupy: "Cupy", library: Any, name: str, call: tuple[Any, ...]) -> None:
-    dims, shared, given, _ = call
-    cupy.launches.append(name)
-    error = library.shim_launch(name.encode(), dims, shared, cupy.order, given, len(given))
-    if error:
-        raise KernelError(f"{name}: {error.decode()}")
+            both = kind.startswith("const ") and other_kind.startswith("const ")
+            assert both or not np.may_share_memory(one, other), f"{name}: arguments overlap"
 
 
 def _argument(library: Any, kind: str, name: str, value: Any, into: _Argument) -> Any:
@@ -142,18 +230,18 @@ def _argument(library: Any, kind: str, name: str, value: Any, into: _Argument) -
     constant, plain = kind.startswith("const "), kind.removeprefix("const ")
     into.name, into.constant = name.encode(), constant
     if plain.endswith("*"):
-        ok = isinstance(value, np.ndarray) and value.dtype == TYPES[plain]
+        ok = isinstance(value, Array) and value.dtype == TYPES[plain]
         if not (ok and value.flags.c_contiguous):
-            raise KernelError(f"{name} must be a contiguous {plain} array, got {_told(value)}")
+            raise KernelError(f"{name} must be a contiguous {plain} on the device: {_told(value)}")
         into.data, into.bytes, into.item = value.ctypes.data, value.nbytes, value.itemsize
         return value
     if plain in TYPES:
         ok = type(value) is TYPES[plain]
     else:
         size = ctypes.c_int.in_dll(library, f"sizeof_{plain}").value
-        ok = isinstance(value, np.void) and value.itemsize == size
+        ok = type(value) is np.ndarray and value.nbytes == size
     if not ok:
-        raise KernelError(f"{name} must be {plain}, got {_told(value)}")
+        raise KernelError(f"{name} must be {plain}: {_told(value)}")
     raw = ctypes.create_string_buffer(value.tobytes())
     into.data, into.bytes, into.item = ctypes.addressof(raw), len(raw), 0
     return raw
@@ -161,30 +249,3 @@ def _argument(library: Any, kind: str, name: str, value: Any, into: _Argument) -
 
 def _told(value: Any) -> str:
     return f"{type(value).__name__} {getattr(value, 'dtype', '')}{getattr(value, 'shape', '')}"
-
-
-class Cupy:
-    """As much of CuPy as `pipeline/cuda_*.py` use: NumPy's arrays, kernels through the shim."""
-
-    def __init__(self, order: int = 0, patches: tuple[tuple[str, str], ...] = ()) -> None:
-        self.order, self.patches = order, patches
-        self.launches: list[str] = []
-        self.capturing: list[Any] | None = None
-        self.fft = np.fft
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(np, name)
-
-    @staticmethod
-    def asnumpy(array: Any) -> np.ndarray:
-        return np.array(array)
-
-    @staticmethod
-    def empty(shape: Any, dtype: Any = float) -> np.ndarray:
-        """Filled with what nobody would take for an answer."""
-        array = np.empty(shape, dtype)
-        array.view(np.uint8).fill(0xAB)
-        return array
-
-    def RawModule(self, *, code: str, options: tuple[str, ...]) -> _Module:  # noqa: N802
-        return _Module(self, code)

@@ -1,0 +1,118 @@
+"""Every kernel against the reference, over odd sizes, in three orders of the threads or on a GPU."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from operators.kernels import Kernels, tolerances
+from pipeline.cuda_kernels import kernels
+from pipeline.cuda_launch import SUBJECTS, sources
+from tests.cuda import compare
+from tests.cuda.cases import SIZES
+from tests.cuda.on_cpu import SIGNATURE, Cupy, KernelError, need_compiler
+
+SOME = SIZES[:-1]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("ticks", [1, 7, 30])
+def test_frame(cupy: Any, size: int, ticks: int) -> None:
+    """Sums up the trees, masked changes, votes and peaks: every bit."""
+    assert compare.frame(cupy, size, ticks) == {}
+
+
+@pytest.mark.parametrize("size", SOME)
+@pytest.mark.parametrize("ticks", [1, 10, 129, 300])
+def test_scan(cupy: Any, size: int, ticks: int) -> None:
+    """Innovations, largest ratios and the windows that say so, whatever the chunk: every bit."""
+    assert compare.scan(cupy, min(size, 40), ticks) == {}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_two_threshold(cupy: Any, size: int) -> None:
+    """On, off and hold; NaN holds."""
+    assert compare.thresholds(cupy, size, 11) == {}
+
+
+@pytest.mark.parametrize("size", SOME)
+@pytest.mark.parametrize("hops", [0, 1, 3])
+def test_periodogram(cupy: Any, size: int, hops: int) -> None:
+    """Counts exact, the rest within the table, over hops that build on one another."""
+    assert compare.periodogram(cupy, min(size, 40), hops) == {}
+
+
+@pytest.mark.parametrize("size", SOME)
+@pytest.mark.parametrize("factor", [1, 3, 12, 100])
+def test_newest(cupy: Any, size: int, factor: int) -> None:
+    """A slower series: taps in the reference's order, more than 1024 of them too."""
+    assert compare.slower(cupy, min(size, 40), factor) == {}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("seconds", [1, 61])
+def test_noise_memory(cupy: Any, size: int, seconds: int) -> None:
+    """Peaks kept in order, a median among equals, nothing known is zero."""
+    assert compare.memory(cupy, size, seconds) == {}
+
+
+@pytest.mark.parametrize("size", SOME)
+@pytest.mark.parametrize("length", [1, 3, 32, 33, 1025])
+def test_stretches(cupy: Any, size: int, length: int) -> None:
+    """Mean, least, greatest and count, of the held values where none was measured."""
+    assert compare.stretches(cupy, min(size, 40), length) == {}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_diversity(cupy: Any, size: int) -> None:
+    """Coincidence of peaks and moves, effective number, concentration: every bit."""
+    assert compare.diversity(cupy, size, 0) == {}
+
+
+def test_every_kernel_is_listed_and_ran() -> None:
+    """Each ``__global__`` of the sources is in `SUBJECTS`, and the tests above launch it."""
+    need_compiler()
+    for subject, names in SUBJECTS.items():
+        found = SIGNATURE.findall((sources() / f"{subject}.cu").read_text())
+        assert tuple(name for name, _ in found) == names
+    cupy = Cupy()
+    for run in (compare.frame, compare.scan, compare.thresholds, compare.periodogram,
+                compare.memory, compare.stretches, compare.diversity):  # fmt: skip
+        run(cupy, 31, 3)
+    compare.slower(cupy, 31, 3)
+    ring = {"ring_push", "ring_advance"}  # test_graph.py
+    assert {*cupy.launches} == {n for names in SUBJECTS.values() for n in names} - ring
+
+
+def test_the_record_is_whole() -> None:
+    """The device offers what every device offers; its name says which it is."""
+    record = kernels(Cupy())
+    assert isinstance(record, Kernels)
+    assert record.name == "cuda"
+
+
+def test_the_tolerances_can_fail() -> None:
+    """A last bit is an error where sums are exact; a spectrum may be off by 1e-9, not by 1e-8."""
+    wanted = np.array([1.0, 2.0, 1e-30])
+    assert tolerances.excess("node_w", np.nextafter(wanted, 3), wanted) == np.inf
+    assert tolerances.excess("now", wanted * (1 + 1e-10), wanted) < 1
+    assert tolerances.excess("now", wanted * (1 + 1e-8), wanted) > 1
+    assert tolerances.excess("now", np.array([1.0, np.nan, 0.0]), wanted) == np.inf
+    assert tolerances.excess("now", wanted.astype(np.float32), wanted) == np.inf
+    assert tolerances.excess("learned", np.array([3]), np.array([4])) == np.inf
+
+
+def test_arguments_of_another_type_are_refused() -> None:
+    """CuPy passes pointers unseen: the stand-in names what does not fit the source."""
+    need_compiler()
+    cupy = Cupy()
+    device = kernels(cupy)
+    x_w, valid = cupy.zeros((4, 8)), cupy.zeros((4, 8), dtype=bool)
+    with pytest.raises(KernelError, match=r"x_w must be a contiguous double\*.*float32"):
+        device.frame_means(x_w.astype(np.float32), valid, samples_per_frame=2)
+    with pytest.raises(KernelError, match=r"x_w must be a contiguous double\*"):
+        device.frame_means(x_w[:, ::2], valid, samples_per_frame=2)
+    with pytest.raises(KernelError, match=r"valid must be a contiguous bool\* on the device"):
+        device.frame_means(x_w, np.zeros((4, 8), bool), samples_per_frame=2)
+    with pytest.raises(KernelError, match="read on the host"):
+        bool(x_w[0, 0] > 0)
