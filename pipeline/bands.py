@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.engine_state import ArrayDevice, EngineState
+from pipeline.engine_state import EngineState
 from pipeline.layout import SiteLayout
 from pipeline.oscillation_state import Feed, Looks
 from pipeline.second_stage import BANDS_HZ, Bands
@@ -56,8 +56,8 @@ class NodeBands:
 class PoiBands:
     """What ``grid.state.v1`` says of the POI's bands."""
 
-    def __init__(self, layout: SiteLayout, feeds: tuple[Feed, ...], device: ArrayDevice) -> None:
-        self._layout, self._feeds, self._device = layout, feeds, device
+    def __init__(self, layout: SiteLayout, feeds: tuple[Feed, ...]) -> None:
+        self._layout, self._feeds = layout, feeds
         self._plans = self._plan()
 
     def _plan(self) -> list[tuple[float, float, int, int, Any]]:
@@ -86,8 +86,7 @@ class PoiBands:
                 continue
             feed = self._feeds[number]
             row = feed.nodes.index(top)
-            tail = state.spectra[feed.banks[place].key].tail_valid
-            seen = float(self._device.download(tail[row : row + 1, :]).mean()) >= MEASURED
+            seen = looks.measured(number, place, row) >= MEASURED
             track.bands_w[k] = float(look.amplitude_w[row][inside].max()) if seen else float("nan")
         bands = tuple(
             Band(low, high, observable=not np.isnan(w), amplitude_w=None if np.isnan(w) else w)

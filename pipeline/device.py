@@ -10,16 +10,31 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from pipeline.errors import DeviceError, UsageError
 
+if TYPE_CHECKING:
+    from operators.kernels import Kernels
+
 __all__ = ["CPU", "Device", "choose"]
 
 _CUDA = re.compile(r"cuda:(\d{1,3})")
 PROBE_SAMPLES = 1000
+
+
+def _reference() -> Kernels:
+    from operators.kernels import reference  # noqa: PLC0415  # only who computes waits for it
+
+    return reference.KERNELS
+
+
+def _numba() -> Kernels:
+    from operators.kernels import cpu  # noqa: PLC0415  # loads compiled code, or compiles it
+
+    return cpu.KERNELS
 
 
 class Device(NamedTuple):
@@ -35,6 +50,8 @@ class Device(NamedTuple):
     """One copy host to device, in the order of the current stream."""
     download: Callable[[Any], np.ndarray]
     """One copy device to host; waits for the work queued before it."""
+    kernels: Callable[[], Kernels] = _reference
+    """What computes there; loaded or compiled at the first call."""
 
 
 def _same(array: np.ndarray) -> np.ndarray:
@@ -43,7 +60,7 @@ def _same(array: np.ndarray) -> np.ndarray:
 
 def _cpu(why: str = "") -> Device:
     line = f"device: cpu ({why})" if why else "device: cpu"
-    return Device("cpu", line, np, _same, _same)
+    return Device("cpu", line, np, _same, _same, _numba)
 
 
 CPU = _cpu()

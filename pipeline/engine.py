@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from operators import diversity, noise, seconds
+from operators import diversity, noise
 from pipeline.align_state import Block
 from pipeline.bands import NodeBands
 from pipeline.detect import DetectSettings
@@ -21,20 +21,13 @@ from pipeline.oscillation_state import Looks
 from pipeline.outlook import Outlook, Poi
 from pipeline.ramp_events import RampEvents
 from pipeline.ramp_state import RampView
-from pipeline.second_stage import Bands, Second, Windows, second_stats, site_state
+from pipeline.second_stage import Second, Windows, second_stats, site_state
 from pipeline.spectra import Spectra
 from pipeline.step_state import BLOCK_S
 from schemas.events import Quality, SiteEvent
 from schemas.units import NS_PER_S
 
 __all__ = ["Engine"]
-
-
-class Seen(NamedTuple):
-    """One second's spectra."""
-
-    looks: Looks
-    bands: Bands | None
 
 
 class Engine:
@@ -61,6 +54,7 @@ class Engine:
         report: bool = True,
     ) -> None:
         self.layout, self.detect, self.device, self._report = layout, detect, device, report
+        self._kernels = device.kernels()
         self._ingest = Ingest(layout, detect, device)
         self._spectra = Spectra(layout, detect, device)
         self._ramps = RampEvents(layout, detect)
@@ -162,63 +156,56 @@ class Engine:
 
     def _seconds(self, state: EngineState, outcome: Outcome) -> None:
         """Close the whole grid seconds that are pending, one after the other."""
-        parts = {k: np.concatenate([p[k] for p in state.pending], axis=1) for k in state.pending[0]}
-        state.pending = []
+        parts, state.pending = _joined(state.pending), []
         per_s, last_ns = self.layout.ticks_per_s, state.end_ns
         whole = parts["node_w"].shape[1] // per_s
-        leaf_means_w, cold = self._learn(state, parts, whole)
-        for k in range(whole):
+        leaf_means_w, cold = self._learn(state, parts)
+        self._ingest.steps.seconds(state.steps, whole)
+        for k, looks in enumerate(self._spectra.seconds(state, parts, whole, last_ns)):
             end_ns = last_ns - (whole - 1 - k) * NS_PER_S
-            here = self._part(parts, k, whole)
             if self.layout.nodes[self.layout.top].rating_w is None:
                 total_w = _total(np.abs(leaf_means_w[:, k]))
                 state.reference_w = max(state.reference_w, total_w)
             ahead = (whole - 1 - k) * per_s
-            self._ingest.steps.second(state.steps, end_ns, ahead, state.reference_w)
+            self._ingest.steps.close(state.steps, end_ns, ahead, state.reference_w)
             known = bool((state.steps.sigma_w > 0).all())
             state.warming = int(cold[k]) if known else len(self.layout.leaves)
-            seen, events = self._tones_of(state, here, end_ns)
+            events = self._tones_of(state, looks, end_ns)
             newest = {(event.event_id, event.updated_ns): event for event in events}
             outcome.events.extend(newest.values())
             if self._report:
-                self._tell(state, here, end_ns, seen, outcome)
+                self._tell(state, self._part(parts, k, whole), end_ns, looks, outcome)
 
     def _part(self, parts: dict[str, Any], k: int, whole: int) -> dict[str, Any]:
-        """The k-th of some whole seconds; what was reset, was so before the first."""
+        """The k-th of some whole seconds."""
         if whole == 1:
             return parts
         cut = {n: v.shape[1] // whole for n, v in parts.items() if n != "kept"}
-        here = {n: parts[n][:, k * length : (k + 1) * length] for n, length in cut.items()}
-        kept = parts["kept"]
-        return {**here, "kept": kept if k == 0 else kept | True}
+        return {n: parts[n][:, k * length : (k + 1) * length] for n, length in cut.items()}
 
-    def _learn(self, state: EngineState, parts: dict[str, Any], whole: int) -> tuple[Any, Any]:
+    def _learn(self, state: EngineState, parts: dict[str, Any]) -> tuple[Any, Any]:
         """
         What a leaf usually moves within a second.
 
         Returns the leaves' means, (leaf, second) W, and how many leaves are not warm, (second,).
         """
-        detect, up = self.detect, self.device.upload
+        detect, up, kernels = self.detect, self.device.upload, self._kernels
         grid = self.layout.leaf_grid
         x = parts[f"x:{grid.level}"]
-        means_w, _ = seconds.frame_means(x, np.ones_like(x, bool), samples_per_frame=grid.rate)
-        moved_w = parts["leaf_second_w"]
-        peak_w = moved_w.reshape(moved_w.shape[0], whole, -1).max(axis=2)
+        means_w, _ = kernels.frame_means(x, np.ones_like(x, bool), samples_per_frame=grid.rate)
+        peak_w = parts["peak_w"]
         before_s = self.device.download(state.noise.warm_s)
-        state.noise = noise.remember(up(peak_w), up(peak_w >= 0), state.noise)
+        state.noise = kernels.remember(up(peak_w), up(peak_w >= 0), state.noise)
         warm_s = before_s[:, None] + np.add.accumulate(peak_w >= 0, axis=1)
         cold = np.count_nonzero(warm_s < detect.warm_s, axis=0)
         warm = warm_s[:, -1] >= detect.warm_s
         if state.end_ns // NS_PER_S % BLOCK_S == 0:
-            scale_w = np.where(warm, self.device.download(noise.noise_scale(state.noise)), np.inf)
+            scale_w = np.where(warm, self.device.download(kernels.noise_scale(state.noise)), np.inf)
             floor_w = np.abs(means_w[:, -1]) * detect.moved_floor_share + 1e-9
             state.moved_threshold_w = up(np.maximum(detect.moved_factor * scale_w, floor_w))
         return means_w, cold
 
-    def _tones_of(
-        self, state: EngineState, part: dict[str, Any], end_ns: int
-    ) -> tuple[Seen, list[SiteEvent]]:
-        looks, bands = self._spectra.step(state, part, end_ns)
+    def _tones_of(self, state: EngineState, looks: Looks, end_ns: int) -> list[SiteEvent]:
         events = self._tones.step(state.tone_track, looks, state.reference_w, end_ns)
         for event in list(events):
             swing_w = event.amplitude_w or 0.0
@@ -226,14 +213,15 @@ class Engine:
                 events += self._ramps.absorb(state.ramp_track, event.event_id, swing_w, end_ns)
         if state.tone_track.open:
             self._ingest.steps.disturb(state.steps)
-        return Seen(looks, bands), events
+        return events
 
     def _tell(
-        self, state: EngineState, part: dict[str, Any], end_ns: int, seen: Seen, outcome: Outcome
+        self, state: EngineState, part: dict[str, Any], end_ns: int, looks: Looks, outcome: Outcome
     ) -> None:
         """Windows, state and forecasts of one second."""
+        bands = self._spectra.bands.step(state, looks)
         second = second_stats(self.layout, part, end_ns)
-        second = second._replace(bands_w=self._bands.step(seen.looks, second.share))
+        second = second._replace(bands_w=self._bands.step(looks, second.share))
         outcome.windows.extend(self._windows.step(state.windows, second))
         top = self.layout.top
         factor, movement = self._diversity(state, second)
@@ -245,7 +233,7 @@ class Engine:
             **movement,
             "warming": state.warming,
         }
-        outcome.states.append(site_state(self.layout, state.windows, second, seen.bands, extra))
+        outcome.states.append(site_state(self.layout, state.windows, second, bands, extra))
         poi = Poi(part["node_w"][top], part["share"][top], state.reference_w, end_ns)
         state.outlook, forecasts = self._outlook.step(state.outlook, poi)
         outcome.forecasts.extend(forecasts)
@@ -256,15 +244,24 @@ class Engine:
         rows = self.layout.channel_nodes[leaves.start : leaves.stop]
         x = self.device.upload(second.mean_w[rows][:, None])
         v = self.device.upload(second.share[rows][:, None] > 0)
-        found = diversity.movement(x, v, state.diversity)
+        found = self._kernels.movement(x, v, state.diversity)
         together, apart, most = (float(home(y)[0, 0]) for y in found)
         moves = {
             "ramp_coincidence_factor": together or None,
             "effective_sources": _coarse(apart),
             "move_concentration": math.ceil(100 * most) / 100 or None,
         }
-        factor, state.diversity = diversity.coincidence_factor(x, v, state.diversity)
+        factor, state.diversity = self._kernels.coincidence_factor(x, v, state.diversity)
         return float(home(factor)[0, 0]), moves
+
+
+def _joined(pending: list[dict[str, Any]]) -> dict[str, Any]:
+    """Frames that are a second, or some, as one; one frame is that itself."""
+    if len(pending) == 1:
+        return pending[0]
+    joined = {k: np.concatenate([p[k] for p in pending], axis=1) for k in pending[0]}
+    joined["peak_w"] = joined["peak_w"].max(axis=1, keepdims=True)
+    return joined
 
 
 def _coarse(count: float) -> float | None:

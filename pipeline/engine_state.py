@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, NamedTuple, Protocol
 
 from operators import diversity, noise, oscillations, ramps
+from operators.kernels import Kernels
 from pipeline.oscillation_state import OscillationTrack
 from pipeline.outlook_state import OutlookState
 from pipeline.ramp_state import RampTrack
@@ -25,6 +26,9 @@ class ArrayDevice(Protocol):
 
     def download(self, array: Any) -> Any:
         """Device to host."""
+
+    def kernels(self) -> Kernels:
+        """What computes there."""
 
 
 class Outcome(NamedTuple):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace
 
-from operators import ramps, seconds, segments, synchrony
+from operators import ramps, seconds, segments
+from operators.kernels import FramePlan, Tree, tree
+from operators.kernels.reference import up_the_tree
 from pipeline.align_state import Block
 from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice, EngineState
@@ -26,16 +28,29 @@ class Ingest:
 
     def __init__(self, layout: SiteLayout, detect: DetectSettings, device: ArrayDevice) -> None:
         self.layout, self.detect, self.device = layout, detect, device
-        self.steps = StepStage(layout, detect)
+        self._kernels = device.kernels()
+        self.steps = StepStage(layout, detect, self._kernels)
         self._per_s = layout.ticks_per_s
-        self._plans = [self._on_device(p) for p in layout.sum_plans]
-        self._leaf_plans = [self._on_device(p) for p in layout.leaf_plans]
-        self._watched = list(layout.watched)
-        self._counts = device.upload(layout.counts)[:, None]
         self._half = max(self._per_s // 2, 1)
+        self._plan = self._planned()
 
-    def _on_device(self, plan: segments.Segments) -> segments.Segments:
-        return segments.to_namespace(plan, self.device.upload(np.zeros(1)))
+    def _planned(self) -> FramePlan:
+        """The site as the frame kernel reads it, its tables on the device."""
+        layout, up = self.layout, self.device.upload
+        like, leaves = up(np.zeros(1)), layout.leaves
+        levels, leaf_levels = (
+            tuple(segments.to_namespace(plan, like) for plan in plans)
+            for plans in (layout.sum_plans, layout.leaf_plans)
+        )
+        trees = [
+            Tree(*(up(table) for table in tree(plans)))
+            for plans in (layout.sum_plans, layout.leaf_plans)
+        ]
+        return FramePlan(
+            trees[0], levels, trees[1], leaf_levels, up(layout.counts),
+            up(np.array(layout.watched, np.int64)), (leaves.start, leaves.stop), self._per_s,
+            float(self.detect.synchrony_channels),
+        )  # fmt: skip
 
     def start(self) -> dict[str, Any]:
         """The frame stage's fields of the state before the first frame."""
@@ -50,29 +65,19 @@ class Ingest:
     def step(self, state: EngineState, block: Block) -> RampView:
         """Take one block into ``state`` (the caller's own copy); the ramp statistics it gives."""
         mean_w, ok = self._tick_means(state, block)
-        before = state.ramp
-        lags = (1, self._per_s)
-        diff_w, both, state.ramp = ramps.differences(mean_w, ok, before, lags=lags)
-        xp, home = array_namespace(diff_w), self.device.download
-        node_diff_w = self._sum(diff_w, self._plans)
-        step_ok = self._sum(xp.astype(both[0, ...], xp.float64), self._plans) > 0
-        share = self._sum(xp.astype(ok, xp.float64), self._plans) / self._counts
-        moved_w, moved_ok = home(node_diff_w), home(step_ok)
-        found = self.steps.frame(
-            state.steps, moved_w[0, self._watched, :], moved_ok[self._watched, :]
-        )
-        leaves = self.layout.leaves
-        leaf = (slice(1, 2), slice(leaves.start, leaves.stop))
-        leaf_w, leaf_ok = diff_w[*leaf, :][0, ...], both[*leaf, :][0, ...]
+        before, home = state.ramp, self.device.download
+        frame = self._kernels.frame(mean_w, ok, before, state.moved_threshold_w, self._plan)
+        state.ramp = _later(before, mean_w, ok)
+        found = self.steps.frame(state.steps, home(frame.moved_w), home(frame.moved_ok))
         state.pending.append(
             {
                 **{f"x:{level}": x for level, x in block.power_w.items()},
                 **{f"v:{level}": v for level, v in block.valid.items()},
-                "node_w": home(self._sum(mean_w, self._plans)),
-                "share": home(share),
-                "second_w": moved_w[1],
-                "leaf_second_w": home(xp.where(leaf_ok, xp.abs(leaf_w), -xp.ones_like(leaf_w))),
-                "synchrony": home(self._together(state, leaf_w, leaf_ok)),
+                "node_w": home(frame.node_w),
+                "share": home(frame.share),
+                "second_w": home(frame.second_w),
+                "peak_w": home(frame.peak_w),
+                "synchrony": home(frame.synchrony),
                 "kept": self._kept(block)[:, None],
             }
         )
@@ -98,7 +103,7 @@ class Ingest:
             new = slice(max(tick + 1 - self._half, onset) + reach, tick + 1 + reach)
             (was_w, some), (is_w, any_now) = (_mean(way_w[:, s], known[:, s]) for s in (old, new))
             change_w = xp.where(some & any_now, is_w - was_w, xp.zeros_like(is_w))[:, None]
-            node_w = home(self._sum(change_w, self._plans))[:, 0]
+            node_w = home(up_the_tree(change_w, self._plan.levels))[:, 0]
             leaves = slice(layout.leaves.start, layout.leaves.stop)
             return Moved(
                 node_w,
@@ -109,29 +114,13 @@ class Ingest:
 
         return moved
 
-    def _together(self, state: EngineState, leaf_w: Any, leaf_ok: Any) -> Any:
-        """Synchrony of every node from the leaves that moved within a second; (node, time)."""
-        xp, leaves = array_namespace(leaf_w), self.layout.leaves
-        up_w, down_w, up_n, down_n = synchrony.moved(leaf_w, leaf_ok, state.moved_threshold_w)
-        channels = len(self.layout.channel_ids)
-        like = {"dtype": leaf_w.dtype, "device": device(leaf_w)}
-        before = xp.zeros((leaves.start, leaf_w.shape[-1]), **like)
-        after = xp.zeros((channels - leaves.stop, leaf_w.shape[-1]), **like)
-        nodes_up_w, nodes_down_w, count = (
-            self._sum(xp.concat([before, moved, after], axis=0), self._leaf_plans)
-            for moved in (up_w, down_w, up_n + down_n)
-        )
-        together = synchrony.synchrony(nodes_up_w, nodes_down_w)
-        enough = count >= self.detect.synchrony_channels
-        return xp.where(enough, together, xp.zeros_like(together))
-
     def _tick_means(self, state: EngineState, block: Block) -> tuple[Any, Any]:
         """Tick means of all channels (channel, time); resets clear what would cross the gap."""
         means, valid = [], []
         for grid in self.layout.grids:
             x = self.device.upload(block.power_w[grid.level])
             v = self.device.upload(block.valid[grid.level])
-            mean_w, ok = seconds.frame_means(x, v, samples_per_frame=grid.per_tick)
+            mean_w, ok = self._kernels.frame_means(x, v, samples_per_frame=grid.per_tick)
             means.append(mean_w)
             valid.append(ok if grid.votes else ok & False)
         xp = array_namespace(means[0])
@@ -145,13 +134,15 @@ class Ingest:
         kept = [~block.resets.get(g.level, np.zeros(g.channels, bool)) for g in self.layout.grids]
         return np.concatenate(kept)
 
-    def _sum(self, x: Any, plans: list[segments.Segments]) -> Any:
-        """Channel rows (…, channel, time) to node rows, level by level, float64."""
-        xp = array_namespace(x)
-        channels = x.shape[-2]
-        for plan in plans:
-            x = xp.concat([x, segments.segment_sums(x, plan)], axis=-2)
-        return x[..., channels:, :]
+
+def _later(past: ramps.RampState, mean_w: Any, ok: Any) -> ramps.RampState:
+    """The newest ticks, as many as the state holds."""
+    xp, depth, ticks = array_namespace(mean_w), past.tail_w.shape[1], mean_w.shape[1]
+    old, new = min(ticks, depth), max(ticks - depth, 0)
+    return ramps.RampState(
+        xp.concat([past.tail_w[:, old:], mean_w[:, new:]], axis=1),
+        xp.concat([past.tail_valid[:, old:], ok[:, new:]], axis=1),
+    )
 
 
 def _mean(x_w: Any, valid: Any) -> tuple[Any, Any]:

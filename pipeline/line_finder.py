@@ -26,6 +26,10 @@ class LineFinder:
         """Lines of one bank that were suspect for long enough; counts on in ``track.run``."""
         feed, bank = self._feeds[look.feed], self._feeds[look.feed].banks[look.bank]
         run = track.run[bank.key]
+        if look.quiet:
+            if run.any():
+                track.run[bank.key] = np.zeros_like(run)
+            return []
         excess = look.now
         if feed.wide.any():
             excess = np.maximum(excess, look.lasting * feed.wide[:, None])

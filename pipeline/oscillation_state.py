@@ -65,6 +65,8 @@ class Look(NamedTuple):
     votes: Any
     """Power of the newest window over the threshold of a vote."""
     amplitude_w: Any
+    quiet: bool = False
+    """Nothing in it reaches its threshold."""
 
 
 class Looks(NamedTuple):
@@ -75,6 +77,8 @@ class Looks(NamedTuple):
     """feed, rows, seconds -> newest (row, time) W on the device, their masks, rate in Hz."""
     leaves: Callable[[float], tuple[Any, float] | None]
     """seconds -> newest (leaf, time) W of leaves that no feed watches, rate in Hz."""
+    measured: Callable[[int, int, int], float]
+    """feed, bank, row -> share of the bank's longest window that was measured."""
 
 
 class Line(NamedTuple):

@@ -6,20 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from operators import budget, decimation, oscillations, seconds
+from operators import budget, decimation, oscillations
 from pipeline.bands import PoiBands
 from pipeline.detect import DetectSettings
-from pipeline.engine_state import ArrayDevice, EngineState
+from pipeline.engine_state import ArrayDevice
 from pipeline.layout import SiteLayout
-from pipeline.oscillation_state import Bank, Feed, Look, Looks
-from pipeline.second_stage import Bands
+from pipeline.oscillation_state import Bank, Feed
 from pipeline.sensors import Sensor, worst
-from schemas.units import NS_PER_S
+from pipeline.spectral_runs import Runs
 
 __all__ = ["Spectra"]
 
-SUM_SHARE = 0.5
-"""A sum counts as measured while at least this share of its channels is."""
 FASTEST_HZ, MEDIUM_HZ, SLOW_HZ = 240, 20, 2
 """Least rates of the series for windows up to 10 s, of 40 s, and of 80 to 640 s."""
 MEDIUM, SLOW = ((20.0, 55.0), (40.0, 15.0)), ((80.0, 0.8), (160.0, 0.8), (640.0, 0.15))
@@ -29,7 +26,6 @@ MEDIUM_S, SLOW_S = 2, 8
 FLAT = 0.35
 """Share of a slowed rate up to which its low-pass is flat."""
 WIDE_LEAVES = 8
-LEAF_S = 20
 ROWS_SHARE = 0.9
 """Of the oscillations' budget; the rest is for leaves that vote together."""
 
@@ -48,7 +44,7 @@ class Spectra:
 
     def __init__(self, layout: SiteLayout, detect: DetectSettings, device: ArrayDevice) -> None:
         self.layout, self.detect, self.device = layout, detect, device
-        self._vote = 0.0
+        self._kernels, self._vote = device.kernels(), 0.0
         groups = self._groups()
         share = budget.share(detect.false_alarms_per_day, "oscillation")
         leaves = len(layout.leaves)
@@ -60,9 +56,9 @@ class Spectra:
         together = budget.exceedance((1 - ROWS_SHARE) * share, sum(looks))
         self._vote = budget.votes_exceedance(together, leaves, self.votes_least)
         self.feeds = tuple(self._feed(rate, *group) for rate, group in groups.items())
-        self._responses = [self._response(feed) for feed in self.feeds]
-        self._bands = PoiBands(layout, self.feeds, device)
-        self._keep = not any(len(feed.leaves) for feed in self.feeds)
+        self.bands = PoiBands(layout, self.feeds)
+        responses = [self._response(feed) for feed in self.feeds]
+        self.seconds = Runs(layout, self.feeds, responses, device).seconds
 
     def _groups(self) -> dict[int, tuple[tuple[str, ...], tuple[int, ...]]]:
         """By rate: levels whose channels are watched (all of a small site), and nodes of sums."""
@@ -102,7 +98,7 @@ class Spectra:
             except ValueError:  # no window of these has bins at this rate
                 return
             taps = self.device.upload(decimation.taps(factor))
-            plan = oscillations.to_namespace(design, like)
+            plan = self._kernels.spectral_plan(design, like)
             banks.append(Bank(f"{rate_hz}:{hop_s}", float(rate), factor, taps, hop_s, plan))
 
         first = rate // _divisor(rate, FASTEST_HZ)
@@ -158,62 +154,6 @@ class Spectra:
             for bank in feed.banks
         }
 
-    def step(
-        self, state: EngineState, parts: dict[str, Any], end_ns: int
-    ) -> tuple[Looks, Bands | None]:
-        """One grid second of every feed, and the POI's own bands."""
-        second, spectra, due = end_ns // NS_PER_S, dict(state.spectra), []
-        for number, feed in enumerate(self.feeds):
-            x, v = self._input(feed, parts)
-            self._forget(feed, parts, spectra)
-            before = None
-            for place, bank in enumerate(feed.banks):
-                if second % bank.hop_s:
-                    break  # hops are multiples of one another
-                if before is not None:
-                    x, v = decimation.newest(
-                        before.tail_w, before.tail_valid, bank.taps,
-                        factor=bank.factor, count=bank.plan.design.hop,
-                    )  # fmt: skip
-                *found, before = oscillations.periodogram(x, v, spectra[bank.key], plan=bank.plan)
-                spectra[bank.key] = before
-                due.append(self._look(number, place, found))
-        state.spectra = spectra
-        self._remember(state, parts)
-        looks = Looks(tuple(due), self._windows(spectra), self._leaves(state))
-        return looks, self._bands.step(state, looks)
-
-    def _input(self, feed: Feed, parts: dict[str, Any]) -> tuple[Any, Any]:
-        """One second of a feed's rows, (row, time) W, and which were measured."""
-        x = [parts[f"x:{level}"] for level in feed.levels]
-        v = [parts[f"v:{level}"] for level in feed.levels]
-        if feed.sums:
-            rows = list(feed.sums)
-            x, v = [*x, parts["node_w"][rows]], [*v, parts["share"][rows] >= SUM_SHARE]
-        whole = [self.device.upload(a[0] if len(a) == 1 else np.concatenate(a)) for a in (x, v)]
-        if feed.mean_of == 1:
-            return whole[0], whole[1]
-        return seconds.frame_means(*whole, samples_per_frame=feed.mean_of)
-
-    def _forget(self, feed: Feed, parts: dict[str, Any], spectra: dict[str, Any]) -> None:
-        """After a reset nothing reaches across the gap."""
-        rows = [parts["kept"][self.layout.level_rows[level]].all(axis=1) for level in feed.levels]
-        kept = np.concatenate([*rows, np.ones(len(feed.sums), bool)])
-        if kept.all():
-            return
-        for bank in feed.banks:
-            tail = spectra[bank.key].tail_valid & self.device.upload(kept[:, None])
-            spectra[bank.key] = spectra[bank.key]._replace(tail_valid=tail)
-
-    def _look(self, number: int, place: int, found: list[Any]) -> Look:
-        now, lasting, votes, amplitude_w = (self.device.download(a)[:, :, 0] for a in found)
-        response = self._responses[number]
-        if response is not None:
-            trusted, correction = response[place]
-            now, lasting, votes = now * trusted, lasting * trusted, votes * trusted
-            amplitude_w = amplitude_w * correction
-        return Look(number, place, now, lasting, votes, amplitude_w)
-
     def _response(self, feed: Feed) -> list[tuple[Any, Any]] | None:
         """By bank: which bins are no images, and amplitude's correction; None: sensors show all."""
         if all(sensor == Sensor() for sensor in feed.sensors):
@@ -225,31 +165,3 @@ class Spectra:
             )
             for bank in feed.banks
         ]
-
-    def _remember(self, state: EngineState, parts: dict[str, Any]) -> None:
-        """Keep the newest seconds of the leaves where no feed does."""
-        if self._keep:
-            state.tone_track.leaves.append(parts[f"x:{self.layout.leaf_grid.level}"])
-            del state.tone_track.leaves[:-LEAF_S]
-
-    def _leaves(self, state: EngineState) -> Any:
-        def leaves(span_s: float) -> tuple[Any, float] | None:
-            kept = state.tone_track.leaves[-max(round(span_s), 1) :]
-            if not kept:
-                return None
-            return self.device.upload(np.concatenate(kept, axis=1)), float(
-                self.layout.leaf_grid.rate
-            )
-
-        return leaves
-
-    def _windows(self, spectra: dict[str, Any]) -> Any:
-        def window(number: int, rows: Any, span_s: float) -> tuple[Any, Any, float]:
-            banks = self.feeds[number].banks
-            reach = [b for b in banks if b.plan.design.window >= span_s * b.rate_hz]
-            bank = reach[0] if reach else banks[-1]
-            count = min(max(round(span_s * bank.rate_hz), 8), bank.plan.design.window) + 1
-            tail = spectra[bank.key]
-            return tail.tail_w[rows, -count:], tail.tail_valid[rows, -count:], bank.rate_hz
-
-        return window

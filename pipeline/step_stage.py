@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from operators import extremes, steps, trigger, whitening
+from operators import extremes, steps, whitening
+from operators.kernels import Kernels, StepPlan
 from pipeline.detect import DetectSettings
 from pipeline.layout import SiteLayout
 from pipeline.step_state import (
@@ -69,7 +70,8 @@ class Triggers(NamedTuple):
 class StepStage:
     """The step detector of one site, on the host: PDUs and above, all nodes of a small site."""
 
-    def __init__(self, layout: SiteLayout, detect: DetectSettings) -> None:
+    def __init__(self, layout: SiteLayout, detect: DetectSettings, kernels: Kernels) -> None:
+        self._kernels = kernels
         self._per_s = layout.ticks_per_s
         self._watched = len(layout.watched)
         self._pace, self._block_s = layout.pace, BLOCK_S * layout.pace
@@ -98,20 +100,18 @@ class StepStage:
         way_w = np.add.accumulate(np.concatenate([first, moved_w], axis=1), axis=1)
         path_w = np.concatenate([track.path_w, way_w[:, 1:]], axis=1)
         path_ok = np.concatenate([track.path_ok, ok], axis=1)
-        new_w, alone = self._whitened(track, (path_w, path_ok), n_time)
-        z_w = np.concatenate([track.innovations_w, new_w], axis=1)
-        since = track.since[:, None] + np.arange(1, n_time + 1)
-        view = steps.likelihood_ratio(z_w, track.sigma_w, since, track.base_samples, track.limits)
-        greatest = view.greatest.max(axis=2)
-        greatest[:, 0] = np.maximum(greatest[:, 0], alone)
-        track.block = np.maximum(track.block, greatest**2 / 2)
+        newest = slice(-n_time - ORDER, None)
+        view = self._kernels.scan(
+            path_w[:, newest], path_ok[:, newest], track.innovations_w, track.since, _plan(track)
+        )
+        track.block = np.maximum(track.block, view.greatest**2 / 2)
         limits = {"threshold_on": 1.0, "threshold_off": 0.5}
-        up, track.up = trigger.two_threshold(view.up, track.up, **limits)
-        down, track.down = trigger.two_threshold(view.down, track.down, **limits)
+        up, track.up = self._kernels.two_threshold(view.up, track.up, **limits)
+        down, track.down = self._kernels.two_threshold(view.down, track.down, **limits)
         alarmed = (up | down).any(axis=1) & (track.alarmed_s == 0)
         track.alarmed_s = track.alarmed_s + alarmed
         track.path_w, track.path_ok = path_w[:, n_time:], path_ok[:, n_time:]
-        track.innovations_w, track.since = z_w[:, n_time:], since[:, -1]
+        track.innovations_w, track.since = view.innovations_w[:, n_time:], track.since + n_time
         return Triggers(
             np.stack([up, down]),
             np.stack([view.up, view.down]),
@@ -120,45 +120,37 @@ class StepStage:
             track,
         )
 
-    def _whitened(self, track: StepTrack, path: tuple[Any, Any], ticks: int) -> tuple[Any, Any]:
-        """Innovations of the newest ticks about the baseline, bounded where tails are heavy, and
-        the largest single one over its spread.
-        """
-        (old_w, new_w), (old_ok, new_ok) = (
-            (a[:, -ticks - ORDER : -ticks], a[:, -ticks:]) for a in path
-        )
-        tail = (old_w, old_ok)
-        z_w, known = whitening.innovations(new_w, new_ok, tail, track.coefficients)
-        gain = 1 - _total(track.coefficients)
-        z_w = np.where(known, z_w - (gain * track.base_w)[:, None], 0.0)
-        alone = np.abs(z_w).max(axis=1) / np.where(track.sigma_w > 0, track.sigma_w, np.inf)
-        bound_w = np.where(track.heavy, CLIP * track.sigma_w, np.inf)[:, None]
-        return np.clip(z_w, -bound_w, bound_w), alone
+    def seconds(self, track: StepTrack, whole: int) -> None:
+        """Means of the newest grid seconds, whether alarmed nodes have settled by the last.
 
-    def second(self, track: StepTrack, end_ns: int, ahead: int, reference_w: float) -> None:
+        ``whole`` is 1 while any node is alarmed.
         """
-        Close a grid second: its mean, whether alarmed nodes have settled, what is learned.
+        newest = (track.path_w.shape[0], whole, self._per_s)
+        path_w, ok = (
+            np.reshape(a[:, -whole * self._per_s :], newest) for a in (track.path_w, track.path_ok)
+        )
+        count = ok.sum(axis=2)
+        enough = 2 * count >= self._per_s
+        mean_w = _total(np.where(ok, path_w, 0.0)) / np.maximum(count, 1)
+        before_w = track.means_w[:, -1]
+        track.means_w = np.concatenate([track.means_w[:, whole:], mean_w], axis=1)
+        alarmed = track.alarmed_s > 0
+        usable = enough & ~alarmed[:, None]
+        track.usable = np.concatenate([track.usable[:, whole:], usable], axis=1)
+        if alarmed.any():
+            track.disturbed = track.disturbed | (alarmed & (track.alarmed_s <= BUSY_S * self._pace))
+            self._settle(track, alarmed, np.abs(mean_w[:, 0] - before_w), enough[:, 0])
+
+    def close(self, track: StepTrack, end_ns: int, ahead: int, reference_w: float) -> None:
+        """
+        Close a grid second: every so many of them, what is learned.
 
         ``ahead`` ticks of later seconds are in ``track`` already; no noise is taken to be smaller
         than a small share of the site's power ``reference_w``.
         """
-        stop = self._ring - ahead
-        newest = slice(stop - self._per_s, stop)
-        path_w, ok = track.path_w[:, newest], track.path_ok[:, newest]
-        count = ok.sum(axis=1)
-        enough = 2 * count >= self._per_s
-        mean_w = _total(np.where(ok, path_w, 0.0)) / np.maximum(count, 1)
-        before_w = track.means_w[:, -1]
-        track.means_w = np.concatenate([track.means_w[:, 1:], mean_w[:, None]], axis=1)
-        alarmed = track.alarmed_s > 0
-        usable = enough & ~alarmed
-        track.usable = np.concatenate([track.usable[:, 1:], usable[:, None]], axis=1)
-        track.disturbed = track.disturbed | (alarmed & (track.alarmed_s <= BUSY_S * self._pace))
-        if alarmed.any():
-            self._settle(track, alarmed, np.abs(mean_w - before_w), enough)
         track.held = False
         if end_ns // NS_PER_S % self._block_s == 0:
-            self._learn(track, end_ns, stop, LEAST_NOISE * reference_w)
+            self._learn(track, end_ns, self._ring - ahead, LEAST_NOISE * reference_w)
 
     def disturb(self, track: StepTrack) -> None:
         """An oscillation goes on: the block teaches nothing, the next second is no level."""
@@ -214,8 +206,12 @@ class StepStage:
         if whole or young.any():
             self._fit(track, settled & (whole | young), stop, least_w)
         self._rebase(track, track.alarmed_s == 0)
-        past = (track.path_w[:, :stop], track.path_ok[:, :stop])
-        track.innovations_w, _ = self._whitened(track, past, steps.TAIL)
+        past = slice(stop - steps.TAIL - ORDER, stop)
+        anew = self._kernels.scan(
+            track.path_w[:, past], track.path_ok[:, past],
+            np.zeros_like(track.innovations_w), track.since, _plan(track),
+        )  # fmt: skip
+        track.innovations_w = anew.innovations_w[:, -steps.TAIL :]
 
     def _fit(self, track: StepTrack, teaches: Any, stop: int, least_w: float) -> None:
         stretch = slice(stop - FIT_S * self._pace * self._per_s, stop)
@@ -254,6 +250,16 @@ class StepStage:
                 usual = _total(np.where(known, scale, 0.0)) / known.sum()
                 scale = np.where(known, np.maximum(scale, usual), scale)
         return scale
+
+
+def _plan(track: StepTrack) -> StepPlan:
+    """What the nodes are judged by now; innovations are bounded where tails are heavy."""
+    gain = 1 - _total(track.coefficients)
+    bound_w = np.where(track.heavy, CLIP * track.sigma_w, np.inf)
+    return StepPlan(
+        track.coefficients, gain * track.base_w, track.sigma_w, bound_w,
+        track.base_samples, track.limits,
+    )  # fmt: skip
 
 
 def _total(values: Any) -> Any:

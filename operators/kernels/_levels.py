@@ -121,7 +121,7 @@ def _above(y: Any, rows: Any, size: Any, least: float, out: Any) -> None:
     for r in range(size[0]):
         row = rows + r
         for b in range(size[1]):
-            out[r, b] = y[row, b] if y[row, b] > least else least
+            out[r, b] = max(least, y[row, b])
 
 
 @inner
@@ -155,8 +155,8 @@ def _own(past: Any, at: Any, own: Any) -> None:
     for r in range(at[1]):
         row = at[0] + r
         for b in range(_1, last):
-            most = past[row, b - _1] if past[row, b - _1] > past[row, b + _1] else past[row, b + _1]
-            own[r, b] = most if most > past[row, b] else past[row, b]
+            most = max(past[row, b + _1], past[row, b - _1])
+            own[r, b] = max(past[row, b], most)
         second = min(_1, last)
         own[r, _0] = max(past[row, _0], past[row, second])
         own[r, last] = max(past[row, last], past[row, last - second])
@@ -165,7 +165,7 @@ def _own(past: Any, at: Any, own: Any) -> None:
 @inner
 def expected(power: Any, past: Any, at: Any, tables: Any, work: Any) -> None:
     """
-    Power to be expected into ``work.expected``; in ``work.line`` 1 where the past is a line, else 0.
+    Power to be expected into ``work.expected``; ``work.line`` is 1 where the past is a line.
 
     ``at``: first row (of ``power`` and of ``past``), and how many of a tile. ``tables``: tables and
     rules.
@@ -184,7 +184,7 @@ def expected(power: Any, past: Any, at: Any, tables: Any, work: Any) -> None:
         for b in range(bins):
             smooth[r, b] = own[r, b] if own[r, b] > factor * smooth[r, b] else smooth[r, b]
         for b in range(bins):
-            smooth[r, b] = louder[r, b] if louder[r, b] > smooth[r, b] else smooth[r, b]
+            smooth[r, b] = max(smooth[r, b], louder[r, b])
         for b in range(bins):
-            most = cap[r, b] if cap[r, b] < smooth[r, b] else smooth[r, b]
-            smooth[r, b] = most if most > least else least
+            most = min(smooth[r, b], cap[r, b])
+            smooth[r, b] = max(least, most)

@@ -46,7 +46,7 @@ def plan(design: OscillationDesign, _like: Any) -> Plan:
     cuts = np.unique(np.concatenate([[0], edges.ravel()]))
     whole = np.isfinite(wide.offset)
     tables = Tables(
-        _int(places), *(_int(part) for part in design.narrow[:2]), _float(design.narrow[2]),
+        _int(places), _int(design.narrow[0]), _int(design.narrow[1]), _float(design.narrow[2]),
         _int(cuts), _int(np.searchsorted(cuts, edges)),
         _float(wide.weight), _float(wide.offset),
         _float(np.where(whole, CAP * np.exp(_EULER), np.inf)), _int(wide.block_of),
@@ -105,4 +105,5 @@ def _hops(joined: Any, known: Any, when: tuple[int, int], how: tuple[Memory, Pla
             powers(spectrum, one.first, (one.place.start, one.place.stop), out[3])
             enough[:, :, k] = share >= VALID_SHARE
         look(out, enough, memory, (plan.tables, plan.rules), plan.work, most)
-    return Found(*(np.moveaxis(y, 0, -1) for y in out), np.moveaxis(most, 1, -1))
+    by_hop = [np.moveaxis(y, 0, -1) for y in out]
+    return Found._make([*by_hop, np.moveaxis(most, 1, -1)])

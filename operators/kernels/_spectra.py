@@ -66,18 +66,18 @@ def _add_up(power: Any, memory: Any, at: Any, tables: Any, work: Any) -> None:
     for r in range(at[1]):
         row = at[0] + r
         for b in range(power.shape[1]):
-            ratio[r, b] = past[row, b] if past[row, b] > noise[r, b] else noise[r, b]
+            ratio[r, b] = max(noise[r, b], past[row, b])
         for b in range(power.shape[1]):
             quiet = power[row, b] / ratio[r, b]
-            ratio[r, b] = rules.clip if quiet > rules.clip else quiet
+            ratio[r, b] = min(quiet, rules.clip)
         for w in range(len(place) - 1):
             ready = bars[w, memory.learned[row, w], 3] if enough[row, w] else 0.0
             for b in range(place[w], place[w + 1]):
                 sums[row, b] += factor[b] * (ratio[r, b] * ready)
         for b in range(power.shape[1]):
             total = sums[row, b] - drift[b]
-            total = total if total > 0.0 else 0.0
-            sums[row, b] = rules.full if total > rules.full else total
+            total = max(0.0, total)
+            sums[row, b] = min(total, rules.full)
         for b in range(power.shape[1]):
             ratio[r, b] = power[row, b] / noise[r, b]
 
@@ -112,7 +112,7 @@ def _learn(power: Any, memory: Any, at: Any, tables: Any, work: Any) -> None:
     for r in range(at[1]):
         row = at[0] + r
         for b in range(power.shape[1]):
-            over = ratio[r, b] if ratio[r, b] > rules.keep else rules.keep
+            over = max(rules.keep, ratio[r, b])
             cut[r, b] = power[row, b] * rules.keep_gain / over
         for w in range(len(place) - 1):
             known, more = memory.learned[row, w], 1 if enough[row, w] else 0
@@ -131,7 +131,7 @@ def _learn(power: Any, memory: Any, at: Any, tables: Any, work: Any) -> None:
 
 @inner
 def _copy(y: Any, at: Any, out: Any, most: Any) -> None:
-    """A tile's rows into ``out``, and the greatest of each: bits of what is not negative, ordered."""
+    """A tile's rows into ``out``; the greatest of each by its bits, as nothing is below zero."""
     bits = out.view(i8)
     for r in range(at[1]):
         row, top = at[0] + r, 0

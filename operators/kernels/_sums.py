@@ -115,7 +115,7 @@ def node_sums(new: Any, old: Any, tree: Any, per_s: int, out: Any) -> None:
 
 @inner
 def _voted(new: Any, old: Any, leaf: Any, plan: Any, out: Any) -> None:
-    """Depth up, depth down and count of one leaf; its greatest change of each second to ``peak``."""
+    """Depth up, depth down and count of one leaf; its greatest change a second, to ``peak``."""
     row, limit_w, peak = leaf
     per_s, diff_w, known = plan
     _changed(new, old, row, per_s, (diff_w, known))

@@ -32,7 +32,7 @@ class Rules(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """An `OscillationPlan` as the kernels read it; places are uint64: no index counts from the end."""
+    """An `OscillationPlan` for the kernels; places are uint64: no index counts from the end."""
 
     place: Any
     """First bin of each window, and the number of bins; (window + 1,)."""

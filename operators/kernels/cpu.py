@@ -14,7 +14,7 @@ from ._periodogram import periodogram, plan
 from ._steps import ratios, switched
 from ._sums import leaf_sums, node_sums
 
-__all__ = ["KERNELS", "frame", "scan", "two_threshold"]
+__all__ = ["KERNELS", "frame", "periodogram", "plan", "scan", "two_threshold"]
 
 _GROUPS = np.array(_reference_steps.GROUPS, np.int64)
 

@@ -23,10 +23,10 @@ from operators.oscillations import OscillationState
 
 from . import Found, Frame, FramePlan, Kernels, Scan, StepPlan
 
-__all__ = ["KERNELS", "frame", "periodogram", "scan"]
+__all__ = ["KERNELS", "frame", "periodogram", "scan", "up_the_tree"]
 
 
-def _up(x: Any, levels: tuple[segments.Segments, ...]) -> Any:
+def up_the_tree(x: Any, levels: tuple[segments.Segments, ...]) -> Any:
     """Channel rows (…, channel, time) to node rows, level by level, float64."""
     xp, channels = array_namespace(x), x.shape[-2]
     for level in levels:
@@ -38,13 +38,13 @@ def frame(mean_w: Any, ok: Any, past: ramps.RampState, threshold_w: Any, plan: F
     """Node power, masked differences, peaks and votes of one frame."""
     xp, levels = array_namespace(mean_w), plan.levels
     diff_w, both, _ = ramps.differences(mean_w, ok, past, lags=(1, plan.per_s))
-    up = _up(diff_w, levels)
-    some = _up(xp.astype(both[0, ...], xp.float64), levels) > 0
+    up = up_the_tree(diff_w, levels)
+    some = up_the_tree(xp.astype(both[0, ...], xp.float64), levels) > 0
     leaf = (slice(1, 2), slice(*plan.leaves))
     leaf_w, leaf_ok = diff_w[*leaf, :][0, ...], both[*leaf, :][0, ...]
     return Frame(
-        _up(mean_w, levels),
-        _up(xp.astype(ok, xp.float64), levels) / plan.counts[:, None],
+        up_the_tree(mean_w, levels),
+        up_the_tree(xp.astype(ok, xp.float64), levels) / plan.counts[:, None],
         xp.take(up[0, ...], plan.watched, axis=0),
         xp.take(some, plan.watched, axis=0),
         up[1, ...],
@@ -68,7 +68,7 @@ def _together(leaf_w: Any, ok: Any, threshold_w: Any, plan: FramePlan, channels:
     before = xp.zeros((plan.leaves[0], ticks), **like)
     after = xp.zeros((channels - plan.leaves[1], ticks), **like)
     nodes_up_w, nodes_down_w, count = (
-        _up(xp.concat([before, moved, after], axis=0), plan.leaf_levels)
+        up_the_tree(xp.concat([before, moved, after], axis=0), plan.leaf_levels)
         for moved in (up_w, down_w, up_n + down_n)
     )
     together = synchrony.synchrony(nodes_up_w, nodes_down_w)
@@ -105,7 +105,7 @@ def periodogram(
     xp = array_namespace(x_w)
     *found, state = oscillations.periodogram(x_w, valid, state, plan=plan)
     most = xp.stack([xp.max(y, axis=1) for y in found[:3]])
-    return Found(*found, most), state
+    return Found._make([*found, most]), state
 
 
 def _nothing() -> None:

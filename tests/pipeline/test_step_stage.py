@@ -7,6 +7,7 @@ import pytest
 
 from operators import steps
 from pipeline.detect import DetectSettings
+from pipeline.device import CPU
 from pipeline.step_stage import BLOCK_S, DAY_S, GAUSSIAN, StepStage
 from schemas.units import NS_PER_S
 
@@ -16,7 +17,7 @@ LAYOUT = types.SimpleNamespace(ticks_per_s=10, watched=(0, 1, 2), pace=1, nodes=
 
 def stage(**changed):
     """Three watched nodes at ten ticks a second."""
-    return StepStage(LAYOUT, DetectSettings(**changed))
+    return StepStage(LAYOUT, DetectSettings(**changed), CPU.kernels())
 
 
 def run(stage, path_w, cut=10):
@@ -28,7 +29,8 @@ def run(stage, path_w, cut=10):
         found.append(stage.frame(track, part, np.ones(part.shape, bool)))
         done = first + part.shape[1]
         if done % 10 == 0:
-            stage.second(track, done // 10 * NS_PER_S, 0, 1e3)
+            stage.seconds(track, 1)
+            stage.close(track, done // 10 * NS_PER_S, 0, 1e3)
     return found, track
 
 
