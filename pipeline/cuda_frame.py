@@ -10,8 +10,18 @@ import numpy as np
 from operators.kernels import Frame, FramePlan, Tree
 from pipeline.cuda_launch import Launcher, whole
 
-__all__ = ["PLANES", "FrameTables", "Ring", "buffers", "bytes_of", "compute", "cut", "push",
-           "shapes", "tables"]
+__all__ = [
+    "PLANES",
+    "FrameTables",
+    "Ring",
+    "buffers",
+    "bytes_of",
+    "compute",
+    "cut",
+    "push",
+    "shapes",
+    "tables",
+]
 
 PLANES = 8
 MOST_MEMBERS = 32**3
@@ -211,7 +221,5 @@ def push(launch: Launcher, frame: tuple[Any, Any], past: Ring) -> None:
     """Take the frame into the ring; ``past`` is written to."""
     (channels, ticks), depth = frame[0].shape, past.tail_w.shape[1]
     t, d = whole(ticks), whole(depth)
-    launch.threads(
-        "ring_push", channels * min(ticks, depth), *frame, *past, whole(channels), t, d
-    )
+    launch.threads("ring_push", channels * min(ticks, depth), *frame, *past, whole(channels), t, d)
     launch.threads("ring_advance", 1, past.at, t, d)

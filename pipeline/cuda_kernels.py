@@ -154,9 +154,7 @@ class CudaKernels:
         )
         return mean_w, some
 
-    def movement(
-        self, x_w: Any, valid: Any, state: diversity.DiversityState
-    ) -> diversity.Movement:
+    def movement(self, x_w: Any, valid: Any, state: diversity.DiversityState) -> diversity.Movement:
         """See `diversity.movement`."""
         found, _ = self._diversity(x_w, valid, state)
         return diversity.Movement(*(found[k][None, :] for k in (1, 2, 3)))

@@ -105,7 +105,7 @@ def spectral_case(rows: int, hops: int) -> tuple[Any, Any, oscillations.Oscillat
     state = oscillations.start(x_w, design=DESIGN, until_hop=DESIGN.hop - 4)
     memory = int(DESIGN.memory.min())
     past = 1e4 * rng.exponential(size=(rows, bins))
-    past[:: 5] = 0.0
+    past[::5] = 0.0
     return x_w, rng.random((rows, ticks)) > 0.05, state._replace(
         tail_w=1e3 * rng.normal(size=state.tail_w.shape),
         tail_valid=rng.random(state.tail_valid.shape) > np.where(np.arange(rows) % 7, 0.04, 0.5)[:, None],

@@ -38,7 +38,9 @@ def need_nvrtc() -> Any:
         nvrtc.nvrtcVersion()
     except Exception as error:  # noqa: BLE001  no wheel, no library: each fails in its own way
         if os.environ.get("CI") == "true":
-            pytest.fail(f"NVRTC cannot be used, and CI compiles the kernels: {error}", pytrace=False)
+            pytest.fail(
+                f"NVRTC cannot be used, and CI compiles the kernels: {error}", pytrace=False
+            )
         pytest.skip(f"NVRTC is not installed (make setup): {error}")
     return nvrtc
 

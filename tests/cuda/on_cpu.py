@@ -71,9 +71,7 @@ def _library(code: str) -> tuple[Any, dict[str, list[tuple[str, str]]]]:
     kernels = {name: [_parameter(p) for p in args.split(",")] for name, args in
                SIGNATURE.findall(code)}  # fmt: skip
     folder = Path(tempfile.mkdtemp(dir=_workshop()))
-    entries = "".join(
-        f'{{"{n}", [](void** a) {{ shim::apply({n}, a); }}}},\n' for n in kernels
-    )
+    entries = "".join(f'{{"{n}", [](void** a) {{ shim::apply({n}, a); }}}},\n' for n in kernels)
     structs = "".join(
         f'extern "C" const int sizeof_{s} = sizeof({s});\n'
         for s in {t for p in kernels.values() for t, _ in p} - {*TYPES}

@@ -30,18 +30,18 @@ def wanted(case: cases.FrameCase, series: list[tuple[Any, Any]]) -> list[Frame]:
     return said
 
 
-def ring(cupy: Any, size: int, ticks: int) -> dict[str, float]:
+def ring(cupy: Any, size: int, ticks: int) -> list[str]:
     """Five frames: the ring of 23 ticks wraps around at places that no frame begins at."""
     case = cases.frame_case(size, ticks)
     launch = Launcher(cupy)
     site = cuda_frame.tables([case.plan], [size], cupy)
     past = cuda_frame.Ring(*there(cupy, case.past), cupy.zeros((1,), dtype=np.int64))
     threshold_w = cupy.asarray(case.threshold_w)
-    series, far = frames(size, ticks, 5), {}
+    series, far = frames(size, ticks, 5), []
     for frame, right in zip(series, wanted(case, series), strict=True):
         on_device = there(cupy, frame)
         into = cuda_frame.buffers(cupy, site, size, ticks)
         cuda_frame.compute(launch, on_device, past, threshold_w, site, into)
         cuda_frame.push(launch, on_device, past)
-        far |= told(home(cupy, into[2]), right)
+        far += told("frame", home(cupy, into[2]), right)
     return far

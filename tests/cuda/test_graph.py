@@ -32,12 +32,12 @@ def _graph(cupy: Any, size: int) -> tuple[FrameGraph, list[Any], list[Frame]]:
 @pytest.mark.parametrize("size", [1, 31, 257])
 def test_the_ring_is_the_past(cupy: Any, size: int) -> None:
     """Frames through a ring of 23 ticks, from place to place, are what the reference says of them."""
-    assert ring(cupy, size, TICKS) == {}
+    assert ring(cupy, size, TICKS) == []
 
 
 def test_a_frame_longer_than_the_ring(cupy: Any) -> None:
     """Only the newest ticks are kept, in their places."""
-    assert ring(cupy, 31, cases.DEPTH + 17) == {}
+    assert ring(cupy, 31, cases.DEPTH + 17) == []
 
 
 @pytest.mark.parametrize("size", [31, 257])
@@ -49,29 +49,31 @@ def test_a_graph_gives_every_frame(cupy: Any, size: int) -> None:
         numbers.append(graph.begin(*frame))
         found.append(graph.finish(numbers[-2]))
     found.append(graph.finish(numbers[-1]))
-    assert [told(one, other) for one, other in zip(found, right, strict=True)] == [{}] * COUNT
+    assert [told("frame", one, other) for one, other in zip(found, right, strict=True)] == [
+        []
+    ] * COUNT
     case, depth = cases.frame_case(size, TICKS), cases.DEPTH
     tail_w = np.concatenate([case.past.tail_w, *(w for w, _ in series)], axis=1)[:, -depth:]
     tail_ok = np.concatenate([case.past.tail_valid, *(ok for _, ok in series)], axis=1)[:, -depth:]
-    assert told(graph.past(), ramps.RampState(tail_w, tail_ok)) == {}
+    assert told("past", graph.past(), ramps.RampState(tail_w, tail_ok)) == []
 
 
 EAGER = [(False, False), (True, False), (False, True), (True, True)]
 
 
-def _three_at_once(cupy: Cupy) -> dict[str, float]:
+def _three_at_once(cupy: Cupy) -> list[str]:
     """Three frames begun before any is waited for; the last two come home."""
     graph, series, right = _graph(cupy, 31)
     for frame in series[:3]:
         graph.begin(*frame)
-    return told(graph.finish(1), right[1]) | told(graph.finish(2), right[2])
+    return told("frame", graph.finish(1), right[1]) + told("frame", graph.finish(2), right[2])
 
 
 @pytest.mark.parametrize("eager", EAGER)
 def test_no_order_of_the_streams_matters(eager: tuple[bool, bool]) -> None:
     """Copies and kernels as late as allowed or as early: the events say what must wait."""
     need_compiler()
-    assert _three_at_once(Cupy(eager=eager)) == {}
+    assert _three_at_once(Cupy(eager=eager)) == []
 
 
 @pytest.mark.parametrize(("kind", "method"), [(Event, "synchronize"), (Stream, "wait_event")])
@@ -133,7 +135,7 @@ def test_sites_side_by_side(cupy: Any) -> None:
             found.second_w[rows], found.synchrony[rows], found.peak_w[leaf : leaf + leaves],
         )  # fmt: skip
         leaf, watched = leaf + leaves, watched + seen
-        assert told(here, alone) == {}
+        assert told("frame", here, alone) == []
 
 
 def test_diversity_of_sites_side_by_side(cupy: Any) -> None:
@@ -170,5 +172,5 @@ def test_sites_of_another_pace_are_refused() -> None:
 def test_a_gpu_takes_what_is_captured() -> None:
     """On a GPU: pinned memory, two streams, a captured graph, through `pipeline/device.py`."""
     cupy = pytest.importorskip("cupy")
-    assert told(*both(cupy, "frame", cases.frame_case(140, TICKS))) == {}
-    assert _three_at_once(cupy) == {}
+    assert told("frame", *both(cupy, "frame", cases.frame_case(140, TICKS))) == []
+    assert _three_at_once(cupy) == []
