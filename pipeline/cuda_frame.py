@@ -77,10 +77,10 @@ def tables(plans: list[FramePlan], channels: list[int], cupy: Any) -> FrameTable
     bounds = [_levels(plan, home) for plan in plans]
     levels, nodes = _numbers(bounds)
     base = np.concatenate([[0], np.cumsum(channels)])
-    trees = [
+    own, below = (
         _joined([(getattr(p, name), c) for p, c in zip(plans, channels, strict=True)], nodes, home)
         for name in ("tree", "leaf_tree")
-    ]
+    )
     leaf_row = np.concatenate([b + np.arange(*p.leaves) for b, p in zip(base, plans, strict=False)])
     leaf_of = np.full(base[-1], -1, np.int32)
     leaf_of[leaf_row] = np.arange(len(leaf_row))
@@ -93,7 +93,7 @@ def tables(plans: list[FramePlan], channels: list[int], cupy: Any) -> FrameTable
     )
     up = cupy.asarray
     return FrameTables(
-        *(up(part) for tree in trees for part in tree),
+        up(own[0]), up(own[1]), up(below[0]), up(below[1]),
         up(leaf_of), up(leaf_row.astype(np.int64)), up(counts), up(least),
         up(watched.astype(np.int64)), levels, plans[0].per_s, tuple(nodes),
     )  # fmt: skip

@@ -1,8 +1,8 @@
 """
 Frames of one length, captured once: pinned memory, one copy up, a graph, one copy down.
 
-Two slots alternate, so that the next frame goes up while this one is computed. Whatever changes from
-frame to frame is in device memory (`cuda_frame.Ring.at`); nothing is read on the host in between.
+Two slots alternate, so that the next frame goes up while this one is computed. Whatever changes
+from frame to frame is in device memory (`cuda_frame.Ring.at`); the host reads nothing in between.
 """
 
 from __future__ import annotations

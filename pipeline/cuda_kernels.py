@@ -1,8 +1,8 @@
 """
 The hot path on a GPU: `operators.kernels.Kernels` made of the CUDA sources.
 
-CuPy is handed in by `pipeline/device.py`, the one file that imports it; tests hand in a stand-in that
-runs the same sources on the CPU. Arrays are C-contiguous and float64, as the signatures say.
+CuPy is handed in by `pipeline/device.py`, the one file that imports it; tests hand in a stand-in
+that runs the same sources on the CPU. Arrays are C-contiguous and float64, as signatures say.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ SUBJECTS = {
 }  # fmt: skip
 """Kernels by the file in ``operators/kernels/cuda`` they are in."""
 OPTIONS = ("--std=c++17", "--fmad=false")
-"""No fused multiply-add: what is not a logarithm, exponential or FFT is bit for bit the reference."""
+"""No fused multiply-add: but for logarithms, exponentials and FFTs all bits are the reference's."""
 WARP, THREADS = 32, 128
 
 

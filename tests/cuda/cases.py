@@ -104,11 +104,12 @@ def spectral_case(rows: int, hops: int) -> tuple[Any, Any, oscillations.Oscillat
     x_w = 1e3 * rng.normal(size=(rows, ticks)) + 2e3 * np.sin(2 * np.pi * line_hz * t_s)
     state = oscillations.start(x_w, design=DESIGN, until_hop=DESIGN.hop - 4)
     memory = int(DESIGN.memory.min())
+    missing = np.where(np.arange(rows) % 7, 0.04, 0.5)[:, None]
     past = 1e4 * rng.exponential(size=(rows, bins))
     past[::5] = 0.0
     return x_w, rng.random((rows, ticks)) > 0.05, state._replace(
         tail_w=1e3 * rng.normal(size=state.tail_w.shape),
-        tail_valid=rng.random(state.tail_valid.shape) > np.where(np.arange(rows) % 7, 0.04, 0.5)[:, None],
+        tail_valid=rng.random(state.tail_valid.shape) > missing,
         background_w2=past,
         sums=5 * rng.random((rows, bins)),
         learned=rng.choice([0, 1, 40, memory], size=state.learned.shape).astype(np.int64),

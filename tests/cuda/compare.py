@@ -62,14 +62,17 @@ def both(cupy: Any, name: str, args: tuple[Any, ...], **how: Any) -> tuple[Any, 
 
 
 def frame(cupy: Any, size: int, ticks: int) -> list[str]:
+    """One frame."""
     return told("frame", *both(cupy, "frame", cases.frame_case(size, ticks)))
 
 
 def scan(cupy: Any, size: int, ticks: int) -> list[str]:
+    """Steps of some nodes."""
     return told("scan", *both(cupy, "scan", cases.scan_case(size, ticks)))
 
 
 def thresholds(cupy: Any, size: int, ticks: int) -> list[str]:
+    """On and off, with NaN among the statistics."""
     rng = np.random.default_rng(size)
     statistic = np.where(rng.random((size, ticks)) > 0.05, rng.random((size, ticks)), np.nan)
     how = {"threshold_on": 0.9, "threshold_off": 0.2}
@@ -79,6 +82,7 @@ def thresholds(cupy: Any, size: int, ticks: int) -> list[str]:
 
 
 def periodogram(cupy: Any, size: int, hops: int) -> list[str]:
+    """Some hops in one call, and the state behind them."""
     case = cases.spectral_case(size, hops)
     device, oracle = kernels(cupy), reference.KERNELS
     plan = device.spectral_plan(cases.DESIGN, cupy.zeros((1,)))
@@ -88,6 +92,7 @@ def periodogram(cupy: Any, size: int, hops: int) -> list[str]:
 
 
 def slower(cupy: Any, size: int, factor: int) -> list[str]:
+    """A slower series."""
     rng = np.random.default_rng(size)
     taps, count = decimation.taps(factor), 7
     ticks = count * factor + len(taps) - factor + 3
@@ -96,12 +101,14 @@ def slower(cupy: Any, size: int, factor: int) -> list[str]:
 
 
 def memory(cupy: Any, size: int, seconds: int) -> list[str]:
+    """Peaks remembered, and their medians."""
     peak_w, keep, state = cases.noise_case(size, seconds)
     far = told("remember", *both(cupy, "remember", (peak_w, keep, state)))
     return far + told("noise_scale", *both(cupy, "noise_scale", (state,)))
 
 
 def stretches(cupy: Any, size: int, length: int) -> list[str]:
+    """Means, extremes and counts."""
     x_w, valid = cases.samples_case(size, length)
     far = told("second_stats", *both(cupy, "second_stats", (x_w, valid), samples_per_second=length))
     return far + told(
@@ -110,6 +117,7 @@ def stretches(cupy: Any, size: int, length: int) -> list[str]:
 
 
 def diversity(cupy: Any, size: int, _: int) -> list[str]:
+    """Peaks and moves of one site."""
     case = cases.diversity_case(size)
     far = told("movement", *both(cupy, "movement", case))
     return far + told("coincidence_factor", *both(cupy, "coincidence_factor", case))

@@ -1,4 +1,4 @@
-"""Devices the CUDA sources run on: the CPU in three orders of the threads, a GPU where there is one."""
+"""What the CUDA sources run on: the CPU in three orders of the threads, a GPU if there is one."""
 
 from typing import Any
 

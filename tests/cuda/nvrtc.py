@@ -10,7 +10,8 @@ from pipeline.cuda_launch import OPTIONS, sources
 
 ENTRY = re.compile(
     r"entry function '(\w+)' for '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores, "
-    r"(\d+) bytes spill loads.*?Used (\d+) registers(?:, used \d+ barriers)?(?:, (\d+) bytes smem)?",
+    r"(\d+) bytes spill loads.*?Used (\d+) registers"
+    r"(?:, used \d+ barriers)?(?:, (\d+) bytes smem)?",
     re.DOTALL,
 )
 

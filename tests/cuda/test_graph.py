@@ -31,7 +31,7 @@ def _graph(cupy: Any, size: int) -> tuple[FrameGraph, list[Any], list[Frame]]:
 
 @pytest.mark.parametrize("size", [1, 31, 257])
 def test_the_ring_is_the_past(cupy: Any, size: int) -> None:
-    """Frames through a ring of 23 ticks, from place to place, are what the reference says of them."""
+    """Frames through a ring of 23 ticks are what the reference says of them."""
     assert ring(cupy, size, TICKS) == []
 
 
@@ -42,7 +42,7 @@ def test_a_frame_longer_than_the_ring(cupy: Any) -> None:
 
 @pytest.mark.parametrize("size", [31, 257])
 def test_a_graph_gives_every_frame(cupy: Any, size: int) -> None:
-    """Two frames under way at a time: each comes home as the reference says, and so does the past."""
+    """Two frames under way at a time: each is as the reference says, and so is the past."""
     graph, series, right = _graph(cupy, size)
     numbers, found = [graph.begin(*series[0])], []
     for frame in series[1:]:

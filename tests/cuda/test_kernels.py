@@ -1,4 +1,4 @@
-"""Every kernel against the reference, over odd sizes, in three orders of the threads or on a GPU."""
+"""Every kernel against the reference: odd sizes, three orders of the threads, or a GPU."""
 
 from typing import Any
 

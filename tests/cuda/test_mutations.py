@@ -73,8 +73,8 @@ BUGS = {
         (("(at[0] + t) % depth", "at[0] + t"),), ring, 31, 7, "outside past"
     ),
     "the ring moves on while it is read": Bug(
-        (("const long long* at, int channels, int n_time,\n                                     "
-          "int depth) {", "long long* at, int channels, int n_time, int depth) {"),
+        (("bool* past_ok, const long long* at, int channels, int n_time,",
+          "bool* past_ok, long long* at, int channels, int n_time,"),
          ("past_ok[place] = ok[channel * n_time + t];",
           "past_ok[place] = ok[channel * n_time + t]; if (i == 0) at[0] = at[0] + n_time;")),
         ring, 31, 7, RACE,
@@ -156,7 +156,7 @@ def _said(cupy: Cupy, bug: Bug) -> str:
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_races_are_found_whatever_the_order(order: int) -> None:
-    """No order of the threads hides a missing barrier: every access is looked at, not its result."""
+    """No order of the threads hides a missing barrier: accesses are looked at, not results."""
     need_compiler()
     for bug in BUGS.values():
         if "race" in bug.said:
