@@ -30,7 +30,7 @@ def _reduced(share: float) -> float:
     return -math.log(-math.log(share))
 
 
-def tail(maxima: Any, filled: Any, heavy: Any, *, prior: tuple[float, float, float]) -> Tail:
+def tail(maxima: Any, filled: Any, heavy: Any, *, prior: tuple[Any, Any, float]) -> Tail:
     """
     Fit Gumbel's law to block maxima.
 
@@ -44,7 +44,8 @@ def tail(maxima: Any, filled: Any, heavy: Any, *, prior: tuple[float, float, flo
         Fit by moments; else the middle of the law, which a few blocks with small events in them
         do not move.
     prior : (location, scale, blocks)
-        What is assumed before anything is seen, and how many blocks it weighs as.
+        What is assumed before anything is seen, a number or (channel,) each, and how many blocks it
+        weighs as.
 
     Notes
     -----
@@ -69,7 +70,7 @@ def tail(maxima: Any, filled: Any, heavy: Any, *, prior: tuple[float, float, flo
     error = 1 / xp.sqrt(count + weight)
     scale = (count * xp.where(heavy, spread, core) + weight * least) / (count + weight)
     scale = xp.where(heavy, scale, scale * (1 - 0.5 * error))
-    scale = xp.maximum(scale, xp.full_like(scale, least))
+    scale = xp.maximum(scale, least + xp.zeros_like(scale))
     where = xp.where(heavy, mean - _EULER * scale, middle[:, 1] - half * scale)
     return Tail((count * where + weight * place) / (count + weight), scale, error)
 

@@ -155,13 +155,13 @@ class Spectra:
         }
 
     def _response(self, feed: Feed) -> list[tuple[Any, Any]] | None:
-        """By bank: which bins are no images, and amplitude's correction; None: sensors show all."""
+        """By bank: bins that are no images (None: all), correction of amplitudes; None: as is."""
         if all(sensor == Sensor() for sensor in feed.sensors):
             return None
-        return [
-            (
-                np.stack([s.trusted(bank.plan.design.freq_hz) for s in feed.sensors]).astype(float),
-                np.stack([s.correction(bank.plan.design.freq_hz) for s in feed.sensors]),
-            )
-            for bank in feed.banks
-        ]
+        found = []
+        for bank in feed.banks:
+            freq_hz = bank.plan.design.freq_hz
+            trusted = np.stack([s.trusted(freq_hz) for s in feed.sensors])
+            correction = np.stack([s.correction(freq_hz) for s in feed.sensors])
+            found.append((None if trusted.all() else trusted.astype(float), correction))
+        return found

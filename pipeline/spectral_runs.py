@@ -124,16 +124,17 @@ class Runs:
         """One look a hop, as the sensors show it; whether anything in it can stand out."""
         feed, home = self.feeds[number], self.device.download
         most = home(found.most)
-        loud = most[0].max(axis=0) >= 1
+        loud = most[0].max(axis=-1) >= 1
         if feed.wide.any():
-            loud |= most[1][feed.wide].max(axis=0) >= 1
+            loud |= most[1][:, feed.wide].max(axis=-1) >= 1
         if len(feed.leaves):
-            loud |= most[2][feed.leaves].max(axis=0) >= 1
-        now, lasting, votes, amplitude_w = (np.moveaxis(home(a), -1, 0) for a in found[:4])
+            loud |= most[2][:, feed.leaves].max(axis=-1) >= 1
+        now, lasting, votes, amplitude_w = (home(a) for a in found[:4])
         response = self._responses[number]
         if response is not None:
             trusted, correction = response[place]
-            now, lasting, votes = now * trusted, lasting * trusted, votes * trusted
+            if trusted is not None:
+                now, lasting, votes = now * trusted, lasting * trusted, votes * trusted
             amplitude_w = amplitude_w * correction
         return [
             Look(number, place, now[k], lasting[k], votes[k], amplitude_w[k], not loud[k])

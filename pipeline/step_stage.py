@@ -209,14 +209,15 @@ class StepStage:
         past = slice(stop - steps.TAIL - ORDER, stop)
         anew = self._kernels.scan(
             track.path_w[:, past], track.path_ok[:, past],
-            np.zeros_like(track.innovations_w), track.since, _plan(track),
+            np.zeros_like(track.innovations_w), track.since,
+            _plan(track)._replace(baseline=np.zeros(self._watched)),
         )  # fmt: skip
         track.innovations_w = anew.innovations_w[:, -steps.TAIL :]
 
     def _fit(self, track: StepTrack, teaches: Any, stop: int, least_w: float) -> None:
         stretch = slice(stop - FIT_S * self._pace * self._per_s, stop)
         path_w, ok = track.path_w[:, stretch], track.path_ok[:, stretch]
-        sums = whitening.autocovariance(path_w, ok, order=ORDER)
+        sums = self._kernels.autocovariance(path_w, ok, order=ORDER)
         count = ok.sum(axis=1)
         teaches = teaches & (2 * count >= self._block_s * self._per_s)
         fits = np.concatenate([track.fits_w2[:, 1:], sums[:, None, :]], axis=1)
@@ -232,23 +233,26 @@ class StepStage:
         )
 
     def _limits(self, track: StepTrack, filled: Any) -> Any:
-        levels = []
-        for group, (place, scale, on) in enumerate(self._gaussian):
-            short = track.heavy | (group < SHORT_GROUPS)
-            prior = (place, scale, PRIOR_BLOCKS)
-            law = extremes.tail(track.maxima[:, group, :], filled, short, prior=prior)
-            wide = self._pooled(law.scale / scale, track.heavy)
-            law = law._replace(location=law.location + on, scale=wide)
-            levels.append(extremes.level(law, track.heavy, exceed=self.exceed, least=1.0))
-        return np.sqrt(2 * np.stack(levels, axis=1))
+        """Thresholds of all groups at once, as (node, group)."""
+        groups, shape = len(self._gaussian), track.limits.shape
+        place, scale, on = (np.array(one) for one in zip(*self._gaussian, strict=True))
+        short = track.heavy[:, None] | (np.arange(groups) < SHORT_GROUPS)
+        prior = (np.tile(place, self._watched), np.tile(scale, self._watched), PRIOR_BLOCKS)
+        maxima = track.maxima.reshape(-1, BLOCKS)
+        law = extremes.tail(maxima, np.repeat(filled, groups, axis=0), short.ravel(), prior=prior)
+        wide = self._pooled(law.scale.reshape(shape) / scale, track.heavy)
+        law = law._replace(location=law.location + np.tile(on, self._watched), scale=wide.ravel())
+        heavy = np.repeat(track.heavy, groups)
+        level = extremes.level(law, heavy, exceed=self.exceed, least=1.0)
+        return np.sqrt(2 * level.reshape(shape))
 
     def _pooled(self, scale: Any, heavy: Any) -> Any:
         """No node's tail is believed to be shorter than that of its level's nodes on average."""
         for rows in self._peers:
             known = rows & ~heavy
             if known.sum() > 1:
-                usual = _total(np.where(known, scale, 0.0)) / known.sum()
-                scale = np.where(known, np.maximum(scale, usual), scale)
+                usual = _total(np.where(known, scale.T, 0.0)) / known.sum()
+                scale = np.where(known[:, None], np.maximum(scale, usual), scale)
         return scale
 
 

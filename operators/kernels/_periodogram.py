@@ -105,5 +105,4 @@ def _hops(joined: Any, known: Any, when: tuple[int, int], how: tuple[Memory, Pla
             powers(spectrum, one.first, (one.place.start, one.place.stop), out[3])
             enough[:, :, k] = share >= VALID_SHARE
         look(out, enough, memory, (plan.tables, plan.rules), plan.work, most)
-    by_hop = [np.moveaxis(y, 0, -1) for y in out]
-    return Found._make([*by_hop, np.moveaxis(most, 1, -1)])
+    return Found(out[0], out[1], out[2], out[3], most)

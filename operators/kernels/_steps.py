@@ -49,21 +49,31 @@ def _boxes(z_w: Any, parts: Any, sums: Any) -> None:
 
 
 @inner
-def _judged(sums: Any, window: Any, scale: Any, out: Any) -> float:
+def _judged(sums: Any, window: Any, scale: Any, out: Any, room: Any) -> float:
     """One window's ratios into the greatest ones; the greatest ``|G|``."""
     place, first = window
     spread_w, limit = scale
-    up, down, up_window, down_window = out
-    most = 0.0
-    for t in range(first, len(up)):
-        shift = sums[t] / spread_w
-        most = max(most, abs(shift))
-        ratio = shift / limit
-        if ratio > up[t]:
-            up[t], up_window[t] = ratio, place
-        if -ratio > down[t]:
-            down[t], down_window[t] = -ratio, place
-    return most
+    up, up_window = out[0][first:], out[2][first:]
+    down, down_window = out[1][first:], out[3][first:]
+    shift, size, top = room[0, : len(up)], room[1, : len(up)].view(i8), 0
+    for t in range(len(up)):
+        shift[t] = sums[first + t] / spread_w
+    for t in range(len(up)):
+        room[1, t] = abs(shift[t])
+    for t in range(len(up)):
+        top = max(top, size[t])  # the bits of what is not below zero are in its order
+    for t in range(len(up)):
+        shift[t] /= limit
+    for t in range(len(up)):
+        up_window[t] = place if shift[t] > up[t] else up_window[t]
+    for t in range(len(up)):
+        up[t] = max(up[t], shift[t])
+    for t in range(len(up)):
+        down_window[t] = place if -shift[t] > down[t] else down_window[t]
+    for t in range(len(up)):
+        down[t] = max(down[t], -shift[t])
+    room.view(i8)[1, 0] = top
+    return room[1, 0]
 
 
 _PLAN = types.Tuple((read(f8, 2), *(read(f8, 1),) * 4, read(f8, 2)))
@@ -88,6 +98,7 @@ def ratios(path: Any, plan: Any, windows: Any, best: Any, place: Any, out: Any) 
     greatest, z_w = out
     ticks = best[0].shape[1]
     tail, sums = z_w.shape[1] - ticks, np.zeros((len(parts), z_w.shape[1]))
+    room = np.empty((2, ticks))
     sigma_w, baseline, limits = plan[2], plan[4], plan[5]
     for row in range(z_w.shape[0]):
         alone = _whitened(path[0], path[1], row, plan, z_w[row, tail:])
@@ -105,7 +116,7 @@ def ratios(path: Any, plan: Any, windows: Any, best: Any, place: Any, out: Any) 
                     continue
                 spread_w = sigma_w[row] * math.sqrt(length * (1 + length / baseline[row]))
                 scale = (spread_w, limits[row, group])
-                most = _judged(sums[k, tail:], (k, first), scale, here)
+                most = _judged(sums[k, tail:], (k, first), scale, here, room)
                 greatest[row, group] = max(greatest[row, group], most)
 
 

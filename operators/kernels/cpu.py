@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from operators import decimation, diversity, noise, ramps, seconds
+from operators import decimation, diversity, ramps
 from operators import steps as _reference_steps
+from operators.noise import NoiseState
 
 from . import Frame, FramePlan, Kernels, Scan, StepPlan
 from ._periodogram import periodogram, plan
+from ._seconds import lagged, means, medians, pushed, stats
 from ._steps import ratios, switched
 from ._sums import leaf_sums, node_sums
 
@@ -78,6 +80,47 @@ def two_threshold(
     return active, state
 
 
+def frame_means(x_w: Any, valid: Any, *, samples_per_frame: int) -> tuple[Any, Any]:
+    """As `seconds.frame_means`."""
+    if samples_per_frame == 1:
+        return x_w, valid
+    shape = (x_w.shape[0], x_w.shape[1] // samples_per_frame)
+    mean_w, some = np.empty(shape), np.empty(shape, bool)
+    x_w, valid = np.ascontiguousarray(x_w), np.ascontiguousarray(valid)
+    means(x_w, valid, samples_per_frame, mean_w, some)
+    return mean_w, some
+
+
+def second_stats(x_w: Any, valid: Any, *, samples_per_second: int) -> tuple[Any, Any, Any, Any]:
+    """As `seconds.second_stats`."""
+    shape = (x_w.shape[0], x_w.shape[1] // samples_per_second)
+    out, counts = np.empty((3, *shape)), np.empty(shape, np.int64)
+    x_w, valid = np.ascontiguousarray(x_w), np.ascontiguousarray(valid)
+    stats(x_w, valid, samples_per_second, out, counts)
+    return out[0], out[1], out[2], counts
+
+
+def remember(peak_w: Any, keep: Any, state: NoiseState) -> NoiseState:
+    """As `noise.remember`."""
+    peaks_w, warm_s = state.peaks_w.copy(), state.warm_s.copy()
+    pushed(np.ascontiguousarray(peak_w), np.ascontiguousarray(keep), peaks_w, warm_s)
+    return NoiseState(peaks_w, warm_s)
+
+
+def noise_scale(state: NoiseState) -> Any:
+    """As `noise.noise_scale`."""
+    out = np.empty(len(state.warm_s))
+    medians(state.peaks_w, state.warm_s, out)
+    return out
+
+
+def autocovariance(x_w: Any, valid: Any, *, order: int) -> Any:
+    """As `whitening.autocovariance`."""
+    out = np.empty((x_w.shape[0], order + 1))
+    lagged(np.ascontiguousarray(x_w), np.ascontiguousarray(valid), out)
+    return out
+
+
 def _warm() -> None:
     """Compiled or loaded with this module's import: the signatures are stated."""
 
@@ -87,13 +130,14 @@ KERNELS = Kernels(
     frame,
     scan,
     two_threshold,
+    autocovariance,
     plan,
     periodogram,
     decimation.newest,
-    noise.remember,
-    noise.noise_scale,
-    seconds.second_stats,
-    seconds.frame_means,
+    remember,
+    noise_scale,
+    second_stats,
+    frame_means,
     diversity.movement,
     diversity.coincidence_factor,
     _warm,

@@ -104,7 +104,8 @@ def periodogram(
     """`oscillations.periodogram`, and the greatest of each row and hop."""
     xp = array_namespace(x_w)
     *found, state = oscillations.periodogram(x_w, valid, state, plan=plan)
-    most = xp.stack([xp.max(y, axis=1) for y in found[:3]])
+    found = [xp.permute_dims(y, (2, 0, 1)) for y in found]
+    most = xp.stack([xp.max(y, axis=-1) for y in found[:3]])
     return Found._make([*found, most]), state
 
 
@@ -117,6 +118,7 @@ KERNELS = Kernels(
     frame,
     scan,
     trigger.two_threshold,
+    whitening.autocovariance,
     oscillations.to_namespace,
     periodogram,
     decimation.newest,

@@ -21,6 +21,7 @@ CPU: dict[str, Tolerance] = {
     "frame": EXACT,
     "scan": EXACT,
     "two_threshold": EXACT,
+    "autocovariance": EXACT,
     "newest": EXACT,
     "remember": EXACT,
     "noise_scale": EXACT,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from operators import oscillations, segments, steps
+from operators import noise, oscillations, segments, steps
 from operators.kernels import FramePlan, StepPlan, cpu, reference, tree
 from operators.kernels.tolerances import CPU, Tolerance
 from operators.ramps import RampState
@@ -197,9 +197,45 @@ def test_periodogram_does_not_see_the_cut(bank):
         found, state = cpu.periodogram(x[:, at : at + n], ok[:, at : at + n], state, plan=plan)
         parts.append(found)
         at += n
-    for a, b in zip(
-        (np.concatenate(p, axis=-1) for p in zip(*parts, strict=True)), whole, strict=True
-    ):
+    for name, expected in whole._asdict().items():
+        hops = [getattr(part, name) for part in parts]
+        a, b = np.concatenate(hops, axis=1 if name == "most" else 0), expected
         np.testing.assert_array_equal(a, b)
     for a, b in zip(state, last, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(("rows", "length"), [(1, 1), (5, 3), (7, 10), (3, 64)])
+def test_seconds_and_frames(rows, length):
+    """Means, least, greatest and counts have the reference's bits; nothing valid is no NaN."""
+    x, ok, _ = power(np.random.default_rng(length), rows, 6 * length)
+    given, both = frozen(x, ok), (cpu.KERNELS, reference.KERNELS)
+    stats = [k.second_stats(*given, samples_per_second=length) for k in both]
+    means = [k.frame_means(*given, samples_per_frame=length) for k in both]
+    for a, b in [*zip(*stats, strict=True), *zip(*means, strict=True)]:
+        near(a, b, CPU["second_stats"])
+
+
+@pytest.mark.parametrize("seconds", [1, 3, 10, 70])
+def test_noise(seconds):
+    """The memory and its medians have the reference's bits: ties, gaps, more than it holds."""
+    both, states = (cpu.KERNELS, reference.KERNELS), []
+    for kernels in both:
+        rng, state = np.random.default_rng(seconds), noise.start(np.zeros((9, 1)))
+        for _ in range(12):
+            peak_w = rng.integers(0, 40, (9, seconds)).astype(float)
+            keep = rng.random(peak_w.shape) > np.arange(9)[:, None] / 8
+            state = kernels.remember(*frozen(peak_w, keep), noise.NoiseState(*frozen(*state)))
+        states.append(state)
+    for a, b in zip(*states, strict=True):
+        near(a, b, CPU["remember"])
+    scales = [kernels.noise_scale(state) for kernels, state in zip(both, states, strict=True)]
+    near(*scales, CPU["noise_scale"])
+
+
+@pytest.mark.parametrize("ticks", [9, 200, 333])
+def test_autocovariance(ticks):
+    """Sums of products have the reference's bits, and a row without a sample has none."""
+    x, ok, _ = power(np.random.default_rng(ticks), 5, ticks)
+    pair = [k.autocovariance(*frozen(x, ok), order=8) for k in (cpu.KERNELS, reference.KERNELS)]
+    near(*pair, CPU["autocovariance"])

@@ -1,0 +1,130 @@
+"""Seconds, frames and the noise memory on the CPU, channel by channel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from ._compiled import b1, compiled, f8, i8, inner, read
+
+__all__ = ["lagged", "means", "medians", "pushed", "stats"]
+
+
+@inner
+def _fold(y: Any, length: int) -> float:
+    """Sum of the first ``length`` as a tree of neighbouring pairs; ``y`` is spoilt."""
+    while length > 1:
+        half = length // 2
+        for k in range(half):
+            y[k] = y[2 * k] + y[2 * k + 1]
+        if length % 2:
+            y[half] = y[length - 1] + 0.0
+            half += 1
+        length = half
+    return y[0]
+
+
+@compiled(types.void(read(f8, 2), read(b1, 2), i8, f8[:, ::1], b1[:, ::1]))
+def means(x_w: Any, valid: Any, length: int, mean_w: Any, some: Any) -> None:
+    """`seconds.frame_means`."""
+    room = np.empty(length)
+    for row in range(mean_w.shape[0]):
+        for frame in range(mean_w.shape[1]):
+            y, ok = x_w[row, frame * length :], valid[row, frame * length :]
+            count = 0
+            for k in range(length):
+                count += ok[k]
+            for k in range(length):
+                room[k] = y[k] if ok[k] | (count == 0) else 0.0
+            mean_w[row, frame] = _fold(room, length) / (count or length)
+            some[row, frame] = count > 0
+
+
+@compiled(types.void(read(f8, 2), read(b1, 2), i8, f8[:, :, ::1], i8[:, ::1]))
+def stats(x_w: Any, valid: Any, length: int, out: Any, counts: Any) -> None:
+    """`seconds.second_stats`; ``out`` (mean, min and max, channel, second)."""
+    room = np.empty(length)
+    for row in range(counts.shape[0]):
+        for second in range(counts.shape[1]):
+            y, ok = x_w[row, second * length :], valid[row, second * length :]
+            count, low, high = 0, np.inf, -np.inf
+            for k in range(length):
+                count += ok[k]
+            for k in range(length):
+                use = ok[k] | (count == 0)
+                room[k] = y[k] if use else 0.0
+                low = min(low, y[k] if use else np.inf)
+                high = max(high, y[k] if use else -np.inf)
+            out[0, row, second] = _fold(room, length) / (count or length)
+            out[1, row, second], out[2, row, second] = low, high
+            counts[row, second] = count
+
+
+@compiled(types.void(read(f8, 2), read(b1, 2), f8[:, ::1], i8[::1]))
+def pushed(peak_w: Any, keep: Any, peaks_w: Any, warm_s: Any) -> None:
+    """`noise.remember`; ``peaks_w`` and ``warm_s`` move on in place."""
+    memory_s = peaks_w.shape[1]
+    for row in range(peaks_w.shape[0]):
+        new, use, old = peak_w[row], keep[row], peaks_w[row]
+        kept = 0
+        for s in range(len(new)):
+            kept += use[s]
+        away = min(kept, memory_s)
+        for s in range(memory_s - away):
+            old[s] = old[s + away]
+        place = memory_s - 1
+        for s in range(len(new) - 1, -1, -1):
+            if use[s] and place >= memory_s - away:
+                old[place] = new[s]
+                place -= 1
+        warm_s[row] = min(warm_s[row] + kept, memory_s)
+
+
+@compiled(types.void(read(f8, 2), read(i8, 1), f8[::1]))
+def medians(peaks_w: Any, warm_s: Any, out: Any) -> None:
+    """`noise.noise_scale`: by counting ranks, which takes no branches."""
+    memory_s = peaks_w.shape[1]
+    y = np.empty(memory_s)
+    for row in range(peaks_w.shape[0]):
+        count, peaks = warm_s[row], peaks_w[row]
+        if count == 0:
+            out[row] = 0.0
+            continue
+        for k in range(memory_s):
+            y[k] = peaks[k] if k >= memory_s - count else np.inf
+        low, first, second = (count - 1) // 2, 0.0, np.inf
+        high = min(low + 1, count - 1)
+        for k in range(memory_s - count, memory_s):
+            value, below, same = y[k], 0, 0
+            for j in range(memory_s):
+                below += y[j] < value
+            for j in range(memory_s):
+                same += y[j] == value
+            if below <= low < below + same:
+                first = value
+            if below <= high < below + same:
+                second = value
+        share = 0.5 * (count - 1) - low
+        out[row] = min(first + share * (second - first), second)
+
+
+@compiled(types.void(read(f8, 2), read(b1, 2), f8[:, ::1]))
+def lagged(x_w: Any, valid: Any, out: Any) -> None:
+    """`whitening.autocovariance`; ``out`` (channel, order + 1)."""
+    n_time = x_w.shape[1]
+    moved_w, room = np.empty(n_time), np.empty(n_time)
+    for row in range(x_w.shape[0]):
+        x, ok, count = x_w[row], valid[row], 0
+        for t in range(n_time):
+            count += ok[t]
+            room[t] = x[t] if ok[t] else x[t] * 0.0
+        mean_w = _fold(room, n_time) / max(count, 1)
+        for t in range(n_time):
+            moved_w[t] = (x[t] - mean_w) * (1.0 if ok[t] else 0.0)
+        for lag in range(out.shape[1]):
+            later = moved_w[lag:]
+            for t in range(n_time - lag):
+                room[t] = later[t] * moved_w[t]
+            out[row, lag] = _fold(room, n_time - lag)
