@@ -7,11 +7,13 @@ that runs the same sources on the CPU. Arrays are C-contiguous and float64, as s
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from operators import decimation, diversity, noise, ramps, steps
+from operators import decimation, diversity, noise, ramps, steps, whitening
 from operators.kernels import Frame, FramePlan, Kernels, Scan, StepPlan
 from operators.oscillations import OscillationState
 from pipeline import cuda_frame, cuda_spectra
@@ -19,38 +21,63 @@ from pipeline.cuda_launch import Launcher, whole
 
 __all__ = ["CudaKernels", "kernels"]
 
+_RECORDS = (
+    ramps.RampState, OscillationState, noise.NoiseState, diversity.DiversityState, StepPlan,
+)  # fmt: skip
 
-def kernels(cupy: Any) -> Kernels:
-    """Return the kernels on the current device of ``cupy``; nothing is compiled yet."""
-    return CudaKernels(cupy).record()
+
+def kernels(cupy: Any, number: int = 0) -> Kernels:
+    """
+    Return the kernels on GPU ``number`` of ``cupy``; nothing is compiled yet.
+
+    Arrays decide: what is called with arrays of the host (the step detector's) is computed there.
+    """
+    device = CudaKernels(cupy)
+    host = functools.cache(_host_kernels)
+
+    def chosen(name: str, first: int) -> Callable[..., Any]:
+        function = getattr(device, name)
+
+        def run(*args: Any, **how: Any) -> Any:
+            if type(args[first]) is np.ndarray:
+                return getattr(host(), name)(*args, **how)
+            with cupy.cuda.Device(number):  # the current device is per thread
+                return function(*(device.solid(x) for x in args), **how)
+
+        return run
+
+    def warm() -> None:
+        with cupy.cuda.Device(number):
+            device.launch.load()
+        host().warm()
+
+    names = [name for name in Kernels._fields if name not in {"name", "warm"}]
+    functions = {name: chosen(name, 1 if name == "spectral_plan" else 0) for name in names}
+    return Kernels(name="cuda", warm=warm, **functions)
+
+
+def _host_kernels() -> Kernels:
+    from operators.kernels import cpu  # noqa: PLC0415  # loads compiled code, or compiles it
+
+    return cpu.KERNELS
 
 
 class CudaKernels:
     """The same functions as every other device's, and what they share: compiled code, tables."""
 
+    autocovariance = staticmethod(whitening.autocovariance)
+
     def __init__(self, cupy: Any) -> None:
         self.launch = Launcher(cupy)
         self._tables: dict[int, tuple[FramePlan, cuda_frame.FrameTables]] = {}
-        self._origin = cupy.zeros((1,), dtype=cupy.int64)
 
-    def record(self) -> Kernels:
-        """Return them behind the common signature."""
-        return Kernels(
-            name="cuda",
-            frame=self.frame,
-            scan=self.scan,
-            two_threshold=self.two_threshold,
-            spectral_plan=self.spectral_plan,
-            periodogram=self.periodogram,
-            newest=self.newest,
-            remember=self.remember,
-            noise_scale=self.noise_scale,
-            second_stats=self.second_stats,
-            frame_means=self.frame_means,
-            movement=self.movement,
-            coincidence_factor=self.coincidence_factor,
-            warm=self.launch.load,
-        )
+    def solid(self, value: Any) -> Any:
+        """The same, C-contiguous, in states and plans too: kernels know no strides."""
+        if isinstance(value, self.launch.cupy.ndarray):
+            return self.launch.cupy.ascontiguousarray(value)
+        if isinstance(value, _RECORDS):
+            return type(value)(*(self.solid(part) for part in value))
+        return value
 
     def frame(
         self, mean_w: Any, ok: Any, past: ramps.RampState, threshold_w: Any, plan: FramePlan
@@ -62,7 +89,8 @@ class CudaKernels:
             self._tables[key] = (plan, site)
         site = self._tables[key][1]
         into = cuda_frame.buffers(self.launch.cupy, site, *mean_w.shape)
-        ring = cuda_frame.Ring(past.tail_w, past.tail_valid, self._origin)
+        at = self.launch.cupy.zeros((1,), dtype=np.int64)
+        ring = cuda_frame.Ring(past.tail_w, past.tail_valid, at)
         cuda_frame.compute(self.launch, (mean_w, ok), ring, threshold_w, site, into)
         return into[2]
 

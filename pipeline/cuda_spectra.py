@@ -84,17 +84,20 @@ def spectral_plan(design: OscillationDesign, like: Any, cupy: Any) -> SpectralTa
 
 def _look(
     launch: Launcher,
-    series: tuple[Any, Any],
-    at: Any,
+    series: tuple[Any, ...],
     state: OscillationState,
     plan: SpectralTables,
-) -> tuple[tuple[Any, ...], OscillationState]:
-    """One hop: the window of ``series`` (channel, depth) that begins at place ``at``."""
+    said: list[Any],
+) -> tuple[Any, OscillationState]:
+    """
+    One hop: the window of ``series`` (x_w, valid, at) that begins at place ``at``, into ``said``.
+
+    Returns the greatest over the bins, (3, channel), and the state.
+    """
     xp, (channels, depth) = launch.cupy, series[0].shape
     bins = plan.per_bin.shape[1]
     past, sums = xp.empty((channels, bins)), xp.empty((channels, bins))
     learned = xp.empty(state.learned.shape, dtype=xp.int64)
-    said = [xp.empty((channels, bins)) for _ in range(4)]
     most = xp.empty((3, channels))
     tables = (plan.per_bin, plan.near, plan.edges, plan.wide_weight, plan.bars)
     for taper, window in zip(plan.tapers, plan.windows, strict=True):
@@ -103,7 +106,7 @@ def _look(
         count = xp.zeros((channels,), dtype=xp.int32)
         launch(
             "window_moves", (-(-2 * samples // THREADS), channels),
-            (*series, at, taper, moved_w, count,
+            (*series, taper, moved_w, count,
              whole(samples), whole(plan.design.window), whole(depth)),
         )  # fmt: skip
         spectrum = xp.fft.rfft(moved_w, axis=-1).view(xp.float64)
@@ -113,8 +116,7 @@ def _look(
              past, sums, learned, *said, most, *tables, window),
             shared=8 * (3 * int(window["bins"][0]) + 2 * int(window["wides"][0])),
         )  # fmt: skip
-    new = state._replace(background_w2=past, sums=sums, learned=learned)
-    return (*said, most), new
+    return most, state._replace(background_w2=past, sums=sums, learned=learned)
 
 
 def periodogram(
@@ -129,13 +131,12 @@ def periodogram(
     channels, ticks = series[0].shape
     hops = len(range(state.until_hop, ticks + 1, design.hop))
     at = state.until_hop + design.hop * xp.arange(hops, dtype=xp.int64)
-    looks, until_hop = [], state.until_hop - ticks + hops * design.hop
+    until_hop = state.until_hop - ticks + hops * design.hop
+    said = [xp.empty((hops, channels, len(design.freq_hz))) for _ in range(4)]
+    most = xp.empty((3, hops, channels))
     for hop in range(hops):
-        look, state = _look(launch, joined, at[hop : hop + 1], state, plan)
-        looks.append(look)
+        here = [part[hop] for part in said]
+        most[:, hop], state = _look(launch, (*joined, at[hop : hop + 1]), state, plan, here)
     tails = [xp.ascontiguousarray(part[:, ticks:]) for part in joined]
     new = state._replace(tail_w=tails[0], tail_valid=tails[1], until_hop=until_hop)
-    if not looks:
-        none = xp.zeros((channels, len(design.freq_hz), 0))
-        return Found(none, none, none, none, xp.zeros((3, channels, 0))), new
-    return Found(*(xp.stack(list(part), axis=-1) for part in zip(*looks, strict=True))), new
+    return Found._make([*said, most]), new

@@ -95,12 +95,14 @@ def _parameter(text: str) -> tuple[str, str]:
 
 
 class Array(np.ndarray):
-    """An array on the "device": nothing of it may decide anything on the host."""
+    """An array on the "device": nothing of it may decide anything on the host, or mix with it."""
 
     def set(self, host: np.ndarray, stream: Any) -> None:
+        """Copy from the host, in the stream's order."""
         stream.put(functools.partial(np.copyto, self.view(np.ndarray), host))
 
     def get(self, stream: Any, out: np.ndarray, blocking: bool) -> None:
+        """Copy to the host, in the stream's order."""
         assert not blocking
         stream.put(functools.partial(np.copyto, out, self.view(np.ndarray)))
 
@@ -108,10 +110,30 @@ class Array(np.ndarray):
         got = super().__getitem__(place)
         return got if isinstance(got, np.ndarray) else np.asarray(got).view(Array)
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **how: Any) -> Any:
+        """Compute as NumPy does, but refuse arrays of the host, as CuPy does."""
+        if any(type(x) is np.ndarray and x.ndim for x in inputs):
+            raise KernelError(f"{ufunc.__name__} mixes arrays of host and device")
+        how["out"] = tuple(_plain(x) for x in how.get("out", ())) or None
+        made = getattr(ufunc, method)(*(_plain(x) for x in inputs), **how)
+        return np.asarray(made).view(Array)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, how: Any) -> Any:
+        """What NumPy makes of arrays on the device stays there."""
+        made = super().__array_function__(function, types, args, how)
+        return made.view(Array) if isinstance(made, np.ndarray) else made
+
+    def __repr__(self) -> str:
+        return f"{self.dtype}{self.shape}"
+
     def _read(self) -> Any:
         raise KernelError("a value on the device is read on the host")
 
     __bool__ = __int__ = __float__ = __index__ = item = tolist = _read
+
+
+def _plain(value: Any) -> Any:
+    return value.view(np.ndarray) if isinstance(value, Array) else value
 
 
 class Cupy:
@@ -129,9 +151,10 @@ class Cupy:
     ) -> None:
         self.order, self.patches = order, patches
         self.launches: list[str] = []
+        self.device, self.devices = 0, set[int]()
         self.current: Any = None
         self.capturing = False
-        self.cuda = Cuda(self, eager=eager)
+        self.cuda, self.ndarray = Cuda(self, eager=eager), Array
         self.fft = self
 
     def __getattr__(self, name: str) -> Any:
@@ -149,10 +172,12 @@ class Cupy:
 
     @staticmethod
     def asnumpy(array: Any) -> np.ndarray:
+        """Copy to the host."""
         return np.array(array)
 
     def asarray(self, values: Any, **how: Any) -> Any:
-        return self.array(np.asarray(values), **how)
+        """Copy to the device; what is there is not copied."""
+        return values if isinstance(values, Array) else self.array(np.asarray(values), **how)
 
     def empty(self, shape: Any, dtype: Any = float) -> Any:
         """Filled with what nobody would take for an answer."""
@@ -161,6 +186,7 @@ class Cupy:
         return array
 
     def RawModule(self, *, code: str, options: tuple[str, ...]) -> "_Module":  # noqa: N802
+        """Take a source; see `_Module`."""
         assert "--fmad=false" in options
         return _Module(self, code)
 
@@ -176,6 +202,7 @@ class _Module:
         self._cupy = cupy
 
     def get_function(self, name: str) -> Any:
+        """Compile, unless that was done."""
         library, kernels = _library(self._code)
         return _Kernel(self._cupy, library, name, kernels[name])
 
@@ -202,6 +229,7 @@ class _Kernel:
         def run() -> None:
             assert kept is not None  # what pointers point to lives as long as the launch
             self._cupy.launches.append(name)
+            self._cupy.devices.add(self._cupy.device)
             order = self._cupy.order
             error = self._library.shim_launch(
                 name.encode(), dims, shared_mem, order, given, len(given)

@@ -91,6 +91,24 @@ def test_the_record_is_whole() -> None:
     assert record.name == "cuda"
 
 
+def test_arrays_of_the_host_stay_there() -> None:
+    """What is called with NumPy's arrays is computed by the CPU's kernels, and nothing launched."""
+    cupy = Cupy()
+    x_w = np.arange(12.0).reshape(2, 6)
+    mean_w, some = kernels(cupy).frame_means(x_w, x_w > 1, samples_per_frame=3)
+    assert type(mean_w) is np.ndarray
+    assert (mean_w.tolist(), some.all(), cupy.launches) == ([[2.0, 4.0], [7.0, 10.0]], True, [])
+
+
+def test_kernels_run_on_their_gpu() -> None:
+    """The current device is per thread: each call sets its own."""
+    need_compiler()
+    cupy = Cupy()
+    x_w = cupy.zeros((2, 6))
+    kernels(cupy, 3).frame_means(x_w, x_w == 0, samples_per_frame=3)
+    assert cupy.devices == {3}
+
+
 def test_the_comparison_can_fail() -> None:
     """A last bit is an error where sums are exact; a spectrum may be off by 1e-10, not by 1e-8."""
     wanted = np.array([1.0, 2.0, 1e-30])
@@ -111,8 +129,10 @@ def test_arguments_of_another_type_are_refused() -> None:
     x_w, valid = cupy.zeros((4, 8)), cupy.zeros((4, 8), dtype=bool)
     with pytest.raises(KernelError, match=r"x_w must be a contiguous double\*.*float32"):
         device.frame_means(x_w.astype(np.float32), valid, samples_per_frame=2)
-    with pytest.raises(KernelError, match=r"x_w must be a contiguous double\*"):
-        device.frame_means(x_w[:, ::2], valid, samples_per_frame=2)
+    with pytest.raises(KernelError, match=r"valid must be .*bool\*.*float64"):
+        device.frame_means(x_w, x_w, samples_per_frame=2)
+    with pytest.raises(KernelError, match="mixes arrays of host and device"):
+        x_w + np.ones((4, 8))
     with pytest.raises(KernelError, match=r"valid must be a contiguous bool\* on the device"):
         device.frame_means(x_w, np.zeros((4, 8), bool), samples_per_frame=2)
     with pytest.raises(KernelError, match="read on the host"):

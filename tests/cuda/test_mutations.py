@@ -66,7 +66,7 @@ BUGS = {
         compare.frame, 140, 3, DIFFERS,
     ),
     "the ring is not wrapped around": Bug(
-        (("(past.at[0] + past.depth + t - lag) % past.depth", "past.at[0] + past.depth + t - lag"),),
+        (("past.depth + t - lag) % past.depth", "past.depth + t - lag)"),),
         ring, 31, 7, "outside past",
     ),
     "the ring is written past its end": Bug(
