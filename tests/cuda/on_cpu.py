@@ -97,6 +97,9 @@ def _parameter(text: str) -> tuple[str, str]:
 class Array(np.ndarray):
     """An array on the "device": nothing of it may decide anything on the host, or mix with it."""
 
+    strict = True
+    """False: arrays made by NumPy's functions, which are CuPy's on a GPU, may mix with these."""
+
     def set(self, host: np.ndarray, stream: Any) -> None:
         """Copy from the host, in the stream's order."""
         stream.put(functools.partial(np.copyto, self.view(np.ndarray), host))
@@ -112,7 +115,7 @@ class Array(np.ndarray):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **how: Any) -> Any:
         """Compute as NumPy does, but refuse arrays of the host, as CuPy does."""
-        if any(type(x) is np.ndarray and x.ndim for x in inputs):
+        if self.strict and any(type(x) is np.ndarray and x.ndim for x in inputs):
             raise KernelError(f"{ufunc.__name__} mixes arrays of host and device")
         how["out"] = tuple(_plain(x) for x in how.get("out", ())) or None
         made = getattr(ufunc, method)(*(_plain(x) for x in inputs), **how)
