@@ -49,7 +49,7 @@ class FrameGraph:
     past : RampState
         Before the first frame, host arrays; kept in a ring on the device from here on.
     threshold_w : array, shape (leaf,)
-        On the device; written to in place when thresholds change.
+        On the device; `set_threshold` writes to it, in its place in the stream.
     ticks : int
         Of every frame.
     """
@@ -131,6 +131,10 @@ class FrameGraph:
         slot = self._slots[number % SLOTS]
         slot.done.synchronize()
         return cuda_frame.cut(slot.host_out.copy(), self._wanted)
+
+    def set_threshold(self, threshold_w: np.ndarray) -> None:
+        """What counts as having moved, (leaf,) W, for every frame begun from here on."""
+        self._threshold_w.set(np.array(threshold_w), stream=self._computing)
 
     def past(self) -> ramps.RampState:
         """Bring the ring home, oldest first: what a snapshot holds."""

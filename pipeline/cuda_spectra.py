@@ -105,7 +105,7 @@ def _look(
         moved_w = xp.empty((channels, 2 * samples))
         count = xp.zeros((channels,), dtype=xp.int32)
         launch(
-            "window_moves", (-(-2 * samples // THREADS), channels),
+            "window_moves", (channels, -(-2 * samples // THREADS)),
             (*series, taper, moved_w, count,
              whole(samples), whole(plan.design.window), whole(depth)),
         )  # fmt: skip

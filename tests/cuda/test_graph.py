@@ -1,5 +1,7 @@
 """Frames of many sites in one launch, through a ring, and as a graph captured once."""
 
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,6 @@ from tests.cuda import cases
 from tests.cuda.compare import both, home, there, told
 from tests.cuda.on_cpu import Cupy, KernelError, need_compiler
 from tests.cuda.rings import frames, ring, wanted
-from tests.cuda.streams import Event, Stream
 
 TICKS, COUNT = 7, 6
 
@@ -76,14 +77,36 @@ def test_no_order_of_the_streams_matters(eager: tuple[bool, bool]) -> None:
     assert _three_at_once(Cupy(eager=eager)) == []
 
 
-@pytest.mark.parametrize(("kind", "method"), [(Event, "synchronize"), (Stream, "wait_event")])
-def test_a_forgotten_wait_is_found(
-    kind: type, method: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without the host's or the streams' waiting, some order gives another answer."""
+WAITS = (
+    "slot.uploaded.synchronize()",
+    "self._copying.wait_event(slot.done)",
+    "self._computing.wait_event(slot.uploaded)",
+    "slot.done.synchronize()",
+)
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_a_forgotten_wait_is_found(wait: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the four waits is needed: without it some order of the streams is wrong."""
     need_compiler()
-    monkeypatch.setattr(kind, method, lambda *_: None)
+    source = Path(cuda_graph.__file__).read_text()
+    assert source.count(wait) == 1
+    mutant = ModuleType("mutant")
+    exec(compile(source.replace(wait, "None"), "mutant", "exec"), vars(mutant))  # noqa: S102
+    monkeypatch.setitem(globals(), "FrameGraph", mutant.FrameGraph)
     assert any(_three_at_once(Cupy(eager=eager)) for eager in EAGER)
+
+
+def test_a_threshold_acts_from_the_next_frame_on(cupy: Any) -> None:
+    """Set between two frames that are both under way, it acts on the second."""
+    graph, series, right = _graph(cupy, 257)
+    case = cases.frame_case(257, TICKS)
+    graph.begin(*series[0])
+    graph.set_threshold(np.full(case.threshold_w.shape, np.inf))
+    graph.begin(*series[1])
+    assert told("frame", graph.finish(0), right[0]) == []
+    assert right[1].synchrony.any()
+    assert not graph.finish(1).synchrony.any()
 
 
 def test_nothing_is_allocated_while_captured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,8 @@
 extern "C" __global__ void window_moves(const double* x_w, const bool* valid, const long long* at,
                                         const double* taper, double* moved_w, int* count,
                                         int samples, int window, int depth) {
-    const int k = blockIdx.x * blockDim.x + threadIdx.x;
-    const long long channel = blockIdx.y;
+    const int k = blockIdx.y * blockDim.x + threadIdx.x;
+    const long long channel = blockIdx.x;
     bool both = false;
     double change_w = 0;
     if (k < samples) {

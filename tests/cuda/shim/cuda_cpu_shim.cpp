@@ -166,10 +166,11 @@ void access(void* place, size_t size, bool write, bool atomic = false) {
 }
 
 Buffer& reserve(const char* name, size_t bytes, int item) {
-    const size_t pages = (bytes + PAGE - 1) / PAGE + 1;  // the last one belongs to nobody's data
+    const size_t pages = (bytes + PAGE - 1) / PAGE + 2;  // the first and the last hold no data
     if (free_page + pages * PAGE > arena + ARENA) fail("more memory than the shim has");
     for (size_t k = 0; k < pages; ++k) owner[(free_page - arena) / PAGE + k] = int(buffers.size());
-    buffers.push_back({name, free_page, free_page + bytes, item, false, false, {}});
+    char* begin = free_page + PAGE;
+    buffers.push_back({name, begin, begin + bytes, item, false, false, {}});
     free_page += pages * PAGE;
     return buffers.back();
 }
