@@ -1,28 +1,16 @@
-// The machine behind cuda_cpu_shim.h: fibers, barriers, and a look at every access to memory.
-#include "cuda_cpu_shim.h"
+// The machine behind cuda_cpu_shim.h: fibers, barriers, launches.
+#include "cuda_cpu_memory.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
 #include <algorithm>
-#include <vector>
 
 dim3 threadIdx, blockIdx, blockDim, gridDim;
 extern "C" const shim::Entry shim_kernels[];
-#define FROM_LINKER extern "C" __attribute__((visibility("hidden"))) char
-FROM_LINKER __ehdr_start[], _end[];
-FROM_LINKER __start_shim_shared[] __attribute__((weak));
-FROM_LINKER __stop_shim_shared[] __attribute__((weak));
-
 namespace {
 
-constexpr int THREADS = 1024, WARP = 32;
-constexpr size_t STACK = 128 << 10, ARENA = size_t(1) << 30, PAGE = 4096;
+constexpr int THREADS = 1024;
 
 enum State { READY, AT_BLOCK, AT_WARP, DONE };
 
@@ -37,50 +25,17 @@ struct Fiber {
 
 struct Warp {
     uint64_t given[2][WARP];
-    unsigned mask = 0, here = 0, orders = 0;
+    unsigned mask = 0, here = 0;
     int round = 0, line = 0;
-};
-
-// Who last touched a cell: thread + 1, and how many barriers it had passed.
-struct Touch {
-    int block = 0, thread = 0;
-    unsigned barriers = 0, orders = 0;
-};
-
-struct Cell {
-    Touch write, read, other_read;
-    bool atomic = false;
-};
-
-struct Buffer {
-    const char* name;
-    char *begin, *end;
-    int item;
-    bool constant, shared;
-    std::vector<Cell> cells;
 };
 
 Fiber fibers[THREADS];
 Warp warps[THREADS / WARP];
-std::vector<Buffer> buffers;
-std::vector<int> owner(ARENA / PAGE, -1);
-char *arena = nullptr, *free_page = nullptr, *dynamic = nullptr;
-jmp_buf scheduler, abandoned;
+jmp_buf scheduler;
+char* dynamic = nullptr;
+int threads = 0;
 void (*kernel)(void**) = nullptr;
 void** arguments = nullptr;
-int now = 0, block = 0, threads = 0;
-unsigned barriers = 0;
-bool running = false;
-char fault[400];
-
-[[noreturn]] void fail(const char* format, ...) {
-    va_list rest;
-    va_start(rest, format);
-    int n = vsnprintf(fault, sizeof fault, format, rest);
-    va_end(rest);
-    snprintf(fault + n, sizeof fault - n, "; block %d, thread %d", block, now);
-    _longjmp(abandoned, 1);
-}
 
 void yield() {
     if (!_setjmp(fibers[now].at)) _longjmp(scheduler, 1);
@@ -98,89 +53,20 @@ void enter(int thread) {
     Fiber& fiber = fibers[thread];
     now = thread;
     threadIdx.x = thread;
+    stack = fiber.stack;
     if (_setjmp(scheduler)) return;
     if (fiber.begun) _longjmp(fiber.at, 1);
     fiber.begun = true;
     if (!fiber.stack)
         fiber.stack = static_cast<char*>(mmap(nullptr, STACK, PROT_READ | PROT_WRITE,
                                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    stack = fiber.stack;
     getcontext(&fiber.first);
     fiber.first.uc_stack.ss_sp = fiber.stack;
     fiber.first.uc_stack.ss_size = STACK;
     fiber.first.uc_link = nullptr;
     makecontext(&fiber.first, life, 0);
     setcontext(&fiber.first);
-}
-
-// ---- memory
-
-bool ordered(const Touch& before) {
-    if (before.block != block) return false;
-    const int thread = before.thread - 1;
-    if (thread == now || before.barriers < barriers) return true;
-    return thread / WARP == now / WARP && before.orders < warps[now / WARP].orders;
-}
-
-void conflict(const Buffer& b, size_t place, const char* what, const Touch& before) {
-    fail("race on %s[%zu]: %s, and block %d, thread %d was there with no barrier since", b.name,
-         place, what, before.block, before.thread - 1);
-}
-
-void note(Buffer& b, size_t place, bool write, bool atomic) {
-    if (b.constant) return;
-    Cell& cell = b.cells[place];
-    const Touch me{block, now + 1, barriers, warps[now / WARP].orders};
-    if (b.shared && !write && !atomic && !cell.write.thread)
-        fail("%s[%zu] is read before it is written", b.name, place);
-    if (cell.write.thread && !(atomic && cell.atomic) && !ordered(cell.write))
-        conflict(b, place, write ? "written twice" : "read after a write", cell.write);
-    if (write) {
-        for (const Touch& read : {cell.read, cell.other_read})
-            if (read.thread && !ordered(read)) conflict(b, place, "written after a read", read);
-        cell = Cell{me, {}, {}, atomic};
-    } else if (!cell.read.thread || cell.read.thread == me.thread || ordered(cell.read)) {
-        cell.read = me;
-    } else if (!cell.other_read.thread || cell.other_read.thread / WARP == cell.read.thread / WARP) {
-        cell.other_read = me;
-    }
-}
-
-void access(void* place, size_t size, bool write, bool atomic = false) {
-    if (!running) return;
-    char* p = static_cast<char*>(place);
-    int which = -1;
-    if (p >= arena && p < arena + ARENA) {
-        which = owner[(p - arena) / PAGE];
-    } else if (p >= __start_shim_shared && p < __stop_shim_shared) {
-        which = 0;
-    } else {
-        const char* stack = fibers[now].stack;
-        if ((p >= stack && p < stack + STACK) || (p >= __ehdr_start && p < _end)) return;
-    }
-    if (which < 0) fail("%s of no known memory", write ? "write" : "read");
-    Buffer& b = buffers[which];
-    const long first = (p - b.begin) / b.item, count = (b.end - b.begin) / b.item;
-    if (p < b.begin || p + size > b.end)
-        fail("%s outside %s: [%ld] of %ld", write ? "write" : "read", b.name, first, count);
-    for (size_t k = 0; k < size; k += b.item) note(b, first + k / b.item, write, atomic);
-}
-
-Buffer& reserve(const char* name, size_t bytes, int item) {
-    const size_t pages = (bytes + PAGE - 1) / PAGE + 2;  // the first and the last hold no data
-    if (free_page + pages * PAGE > arena + ARENA) fail("more memory than the shim has");
-    for (size_t k = 0; k < pages; ++k) owner[(free_page - arena) / PAGE + k] = int(buffers.size());
-    char* begin = free_page + PAGE;
-    buffers.push_back({name, begin, begin + bytes, item, false, false, {}});
-    free_page += pages * PAGE;
-    return buffers.back();
-}
-
-void forget_shared() {
-    for (Buffer& b : buffers) {
-        if (!b.shared) continue;
-        memset(b.begin, 0xff, b.end - b.begin);
-        b.cells.assign((b.end - b.begin) / b.item + 1, Cell{});
-    }
 }
 
 // ---- one block
@@ -196,6 +82,7 @@ void release_block() {
 void run_block(const std::vector<int>& turn, bool interleaved) {
     forget_shared();
     for (Warp& w : warps) w = Warp{};
+    for (unsigned& n : warp_barriers) n = 0;
     for (int k = 0; k < threads; ++k) fibers[k].state = READY;
     barriers = 1;
     for (;;) {
@@ -267,7 +154,7 @@ const uint64_t* shim::meet(unsigned mask, uint64_t value, int line, bool orders_
         for (int k = 0; k < WARP; ++k)
             if (mask >> k & 1) fibers[now - lane + k].state = READY;
         w.here = 0;
-        w.orders += orders_memory;
+        warp_barriers[now / WARP] += orders_memory;
         ++w.round;
     } else {
         yield();
@@ -338,19 +225,4 @@ const char* shim_launch(const char* name, const unsigned* dims, int shared_bytes
     return nullptr;
 }
 
-#define SHIM_ACCESS(size)                                                        \
-    void __tsan_read##size(void* p) { access(p, size, false); }                  \
-    void __tsan_write##size(void* p) { access(p, size, true); }                  \
-    void __tsan_unaligned_read##size(void* p) { access(p, size, false); }        \
-    void __tsan_unaligned_write##size(void* p) { access(p, size, true); }
-SHIM_ACCESS(1)
-SHIM_ACCESS(2)
-SHIM_ACCESS(4)
-SHIM_ACCESS(8)
-SHIM_ACCESS(16)
-void __tsan_read_range(void* p, size_t size) { access(p, size, false); }
-void __tsan_write_range(void* p, size_t size) { access(p, size, true); }
-void __tsan_func_entry(void*) {}
-void __tsan_func_exit() {}
-void __tsan_init() {}
 }
