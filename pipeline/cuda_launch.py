@@ -63,7 +63,9 @@ class Launcher:
     def _function(self, name: str) -> Any:
         if name not in self._functions:
             [subject] = [subject for subject, names in SUBJECTS.items() if name in names]
-            self._functions[name] = self._modules[subject].get_function(name)
+            function = self._modules[subject].get_function(name)
+            function.compile()  # nothing is left for the first launch: it may be captured
+            self._functions[name] = function
         return self._functions[name]
 
     def __call__(

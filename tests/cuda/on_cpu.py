@@ -214,6 +214,9 @@ class _Kernel:
     def __init__(self, cupy: Cupy, library: Any, name: str, wanted: list[tuple[str, str]]) -> None:
         self._cupy, self._library, self._name, self._wanted = cupy, library, name, wanted
 
+    def compile(self) -> None:
+        """That was done."""
+
     def __call__(
         self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], *,
         shared_mem: int = 0,

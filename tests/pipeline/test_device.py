@@ -106,6 +106,7 @@ def _fake_cupy(*, right: bool) -> ModuleType:
     cupy.ascontiguousarray, cupy.empty, cupy.asnumpy = np.ascontiguousarray, np.zeros, np.asarray
     cupy.asarray = lambda array: array.view(_OnDevice)
     cupy.fft = np.fft
+    frame_means.compile = lambda: None  # type: ignore[attr-defined]
     cupy.RawModule = lambda **_: SimpleNamespace(get_function=lambda _: frame_means)
     cupy.cuda = cuda = ModuleType("cupy.cuda")
     cuda.Device = _FakeGpu  # type: ignore[attr-defined]
