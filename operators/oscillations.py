@@ -51,8 +51,8 @@ FROZEN = 4.0
 """Above this many times what was expected a bin teaches nothing."""
 CLIP = 10.0
 """Most that one look adds to a sum: a single step or dip cannot reach the threshold alone."""
-FULL = 1.25
-"""The sums stop at this share of their threshold, to come down in time."""
+FULL = 1.01
+"""The sums stop at this share of their threshold, to come down as soon as the line is over."""
 
 
 class OscillationState(NamedTuple):

@@ -211,6 +211,8 @@ class Engine:
             swing_w = event.amplitude_w or 0.0
             if event.state in ("open", "update"):
                 events += self._ramps.absorb(state.ramp_track, event.event_id, swing_w, end_ns)
+            elif event.merged_into is None:
+                self._spectra.hush(state, event)
         if state.tone_track.open:
             self._ingest.steps.disturb(state.steps)
         return events

@@ -30,7 +30,7 @@ class LineFinder:
             if run.any():
                 track.run[bank.key] = np.zeros_like(run)
             return []
-        excess = look.now
+        excess = now = look.now
         if feed.wide.any():
             excess = np.maximum(excess, look.lasting * feed.wide[:, None])
         voted = self._voted(look, floor_w) if len(feed.leaves) else None
@@ -43,12 +43,13 @@ class LineFinder:
         wide = strong[feed.wide].any(axis=0)
         if voted is not None:
             suspect |= voted
-            excess = np.where(voted[None, :], np.maximum(excess, self._of_leaves(look)), excess)
+            of_leaves = np.where(voted[None, :], self._of_leaves(look), 0.0)
+            excess, now = np.maximum(excess, of_leaves), np.maximum(now, of_leaves)
         track.run[bank.key] = run = np.where(suspect, _widened(run) + 1, 0)
         need = LOOKS[bank.hop_s]
         least = np.where(wide, WIDE_LOOKS, self._detect.oscillation_hops) if need == 0 else need
         ready = suspect & (run >= least)
-        return self._summits(look, excess, ready) if ready.any() else []
+        return self._summits(look, (excess, now), ready) if ready.any() else []
 
     def _voted(self, look: Look, floor_w: Any) -> Any:
         """Bins where enough leaves stand out together, one bin aside; None where nowhere."""
@@ -68,9 +69,10 @@ class LineFinder:
         votes[leaves] = look.votes[leaves]
         return votes
 
-    def _summits(self, look: Look, excess: Any, ready: Any) -> list[Line]:
+    def _summits(self, look: Look, sizes_of: tuple[Any, Any], ready: Any) -> list[Line]:
         """The strongest bin of each run of ready ones, window by window."""
         bank, found = self._feeds[look.feed].banks[look.bank], []
+        excess, now = sizes_of
         for window in bank.plan.design.looks:
             bins = np.flatnonzero(ready[window.place]) + window.place.start
             if not len(bins):
@@ -89,6 +91,7 @@ class LineFinder:
                         int(row),
                         window.samples / bank.rate_hz,
                         float(excess[row, at]),
+                        float(now[row, at]),
                     )
                 )
         return found

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 from operators import oscillations
 from pipeline.engine_state import ArrayDevice
 from pipeline.lines import OVERTONE, Tone, belongs
 from pipeline.oscillation_parts import Parts
-from pipeline.oscillation_state import NEWEST, Feed, Line, Looks, OscillationTrack
+from pipeline.oscillation_state import NEWEST, Bank, Feed, Line, Look, Looks, OscillationTrack
 from schemas.units import NS_PER_S
 
 __all__ = ["ECHO_S", "NOTHING", "LineJudge"]
 
 STEADY = 0.3
 """Every part of the window must show at least this share of the whole window's amplitude."""
+DOUBT, PART_ERROR = 0.5, 2.4
+"""
+Less in noise: so many standard errors of a part's amplitude, each `PART_ERROR` times that of the
+whole window's (a part has 0.27 of its samples, under a Hann taper).
+"""
 STILL = 0.5
 """And when it opens its newest part at least this share."""
-CLEAR, NOTHING = 4.0, 2.0
+CLEAR, NOTHING = 6.0, 2.0
 """
 Standard errors of the usual amplitude from which the newest periods tell whether it goes on (more
 of them are taken until they do, up to its window), and below which nothing is seen in them.
 """
-SLOWER = 1.4
-"""From this ratio of frequencies on, a slower swing can be what makes a faster line."""
+SLOWER, SWELL = 1.4, 8.0
+"""
+From this ratio of frequencies on, a slower swing can be what makes a faster line, with what it is
+more than noise like that under the line; the largest of many bins of noise has `SWELL` times its power.
+"""
 ECHO_S, ECHO = 60, 0.4
 """So long after an event has closed its line is its echo, below this share of its amplitude."""
 
@@ -33,6 +44,7 @@ class LineJudge:
 
     def __init__(self, feeds: tuple[Feed, ...], parts: Parts, device: ArrayDevice) -> None:
         self._feeds, self._parts, self._device = feeds, parts, device
+        self._widths_hz = [[_widths_hz(bank) for bank in feed.banks] for feed in feeds]
 
     def shadowed(self, line: Line, looks: Looks) -> bool:
         """A slower movement of the same row, with steps in it, would explain this line."""
@@ -43,7 +55,9 @@ class LineJudge:
             design = self._feeds[look.feed].banks[look.bank].plan.design
             slower = design.freq_hz < line.freq_hz / SLOWER
             if slower.any():
-                reach_w = look.amplitude_w[line.row, slower] * design.freq_hz[slower]
+                noise_w2 = SWELL * self._noise_w2(line, look, slower)
+                plain_w2 = look.amplitude_w[line.row, slower] ** 2 - noise_w2
+                reach_w = np.sqrt(np.maximum(plain_w2, 0.0)) * design.freq_hz[slower]
                 most_w = max(most_w, float(reach_w.max()) / line.freq_hz)
         folded = np.sinc(line.freq_hz / rate_hz)  # a step between two samples is sharper than it is
         return bool(most_w * OVERTONE >= line.amplitude_w * folded)
@@ -61,16 +75,36 @@ class LineJudge:
 
     def lasts(self, line: Line, looks: Looks) -> bool:
         """In every part of its window, and in the newest two periods: no step, no dip, not over."""
-        rows = [line.row]
+        rows, summed = [line.row], line.now < 1
         x, v, rate_hz = looks.window(line.feed, rows, line.window_s)
         freq_hz = self._device.upload(np.array([line.freq_hz]))
         share = oscillations.steadiness(x, v, freq_hz, rate_hz=rate_hz)
-        if float(self._device.download(share)[0]) < STEADY:
+        if float(self._device.download(share)[0]) < STEADY - (self._doubt(line) if summed else 0.0):
             return False
         at = (looks, line.feed, line.row, line.freq_hz)
         whole_w, _ = self._parts.amplitude(*at, line.window_s)
+        if summed and whole_w < STILL * line.amplitude_w:
+            return False  # what a step leaves in a spectrum, not a line
         newest_w, _ = self.newest(at, whole_w, line.newest_s, NEWEST * line.window_s)
         return newest_w >= STILL * whole_w
+
+    def _doubt(self, line: Line) -> float:
+        """Part of a part's amplitude that is noise, where the line is hardly more than that."""
+        return DOUBT * PART_ERROR / math.sqrt(2 * self._ratio(line))
+
+    def _ratio(self, line: Line) -> float:
+        """Power of the line over its noise."""
+        design = self._feeds[line.feed].banks[line.bank].plan.design
+        return max(-math.log(design.pfa) * line.now, 1e-9)
+
+    def _noise_w2(self, line: Line, look: Look, bins: Any) -> Any:
+        """
+        Squared amplitude of noise like that under the line, in some bins; 0 where it is no larger
+        than there and the line stands out by itself.
+        """
+        shorter = line.window_s * self._widths_hz[look.feed][look.bank][bins]
+        matters = (shorter > 1.01) | (line.now < 1)
+        return np.where(matters, shorter * (line.amplitude_w**2 / self._ratio(line)), 0.0)
 
     def newest(
         self, at: tuple[Looks, int, int, float], level_w: float, span_s: float, most_s: float
@@ -81,3 +115,9 @@ class LineJudge:
             span_s = min(2 * span_s, most_s)
             found = self._parts.amplitude(*at, span_s)
         return found
+
+
+def _widths_hz(bank: Bank) -> Any:
+    """1 / length of each bin's window; (bin,)."""
+    design = bank.plan.design
+    return np.array([bank.rate_hz / look.samples for look in design.looks])[design.look_of]

@@ -124,9 +124,12 @@ class OscillationEvents:
     def _adopt(self, tone: OpenTone, line: Line, looks: Looks) -> None:
         """An open event that was a harmonic of this stronger line: the line is the event now."""
         order = order_of(_of(tone), line.tone)
-        if 2 <= order <= 5 and line.amplitude_w >= tone.now_w and self._judge.lasts(line, looks):
-            found = (line.freq_hz, line.amplitude_w, line.feed, line.row, line.window_s)
-            self._move(tone, found, looks)
+        if not 2 <= order <= 5:
+            return
+        at = (looks, tone.feed, tone.row, line.freq_hz)  # the line may stand out at a single rack
+        here_w, _ = self._parts.amplitude(*at, line.window_s)
+        if here_w >= tone.now_w and self._judge.lasts(line, looks):
+            self._move(tone, (line.freq_hz, here_w, tone.feed, tone.row, line.window_s), looks)
 
     def _move(self, tone: OpenTone, to: tuple[float, float, int, int, float], looks: Looks) -> None:
         """The event goes on at another line: its fundamental, or the stronger of two."""
@@ -138,8 +141,8 @@ class OscillationEvents:
 
     def _follow(self, tone: OpenTone, looks: Looks, time_ns: int) -> list[SiteEvent]:
         self._listen(tone, looks)
-        at = (looks, tone.feed, tone.row, tone.now_hz)
-        newest_w, error_w = self._judge.newest(at, tone.level_w, self._end_s(tone), tone.window_s)
+        at = (looks, tone.feed, tone.row, tone.now_hz if tone.shown else tone.freq_hz)
+        newest_w, error_w = self._judge.newest(at, tone.level_w, self._end_s(tone), tone.reach_s)
         tone.level_w = tone.level_w or newest_w
         gone = newest_w < max(GONE * tone.level_w, NOTHING * error_w)
         if not gone:
@@ -190,8 +193,9 @@ class OscillationEvents:
                 excess[window_s] = max(excess.get(window_s, 0.0), *found)
                 plain[window_s] = max(plain.get(window_s, 0.0), found[0])
                 summit[window_s] = max(summit.get(window_s, top), top)
-        shown = [window_s for window_s, e in excess.items() if e >= 1]
+        shown = [window_s for window_s, e in plain.items() if e >= 1]
         tone.window_s = min([tone.window_s, *shown])
+        tone.shown = tone.shown or bool(shown)
         heard = excess.get(tone.window_s)
         if heard is None:
             return
@@ -243,6 +247,7 @@ class OscillationEvents:
             row=found.row,
             window_s=found.window_s,
             told_w=0.0,
+            shown=found.now >= 1,
         )
         self._parts.measure(tone, looks)
         tone.told_w = tone.amplitude_w

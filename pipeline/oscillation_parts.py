@@ -66,10 +66,7 @@ class Parts:
     def measure(self, tone: OpenTone, looks: Looks, *, anew: bool = False) -> None:
         """Frequency where it is largest, then everybody's part; kept if larger, or ``anew``."""
         long_s = min(max(CYCLES / tone.now_hz, SETTLED_S if anew else SHORTEST_S), LONGEST_S)
-        x, _, rate_hz = looks.window(tone.feed, [tone.row], long_s)
-        guess = self._device.upload(np.array([tone.now_hz]))
-        found, *_rest = tones.tone(x[:, 1:], guess, rate_hz=rate_hz)
-        freq_hz = float(self._device.download(found)[0])
+        freq_hz = self._frequency(tone, looks, long_s)
         span_s, error_w = self._span_s(tone, looks, freq_hz, long_s)
         parts, by_node, best = self._everybody(looks, freq_hz, span_s)
         doubt_w = error_w if best[0] < PLAIN / 4 * error_w else 0.0
@@ -85,6 +82,25 @@ class Parts:
         parts.sort(key=lambda part: (-part.amplitude_w, part.channel_id))
         tone.contributors = tuple(parts[:MAX_CONTRIBUTORS])
         tone.harmonics = self._harmonics(tone, looks, span_s) or tone.harmonics
+
+    def _frequency(self, tone: OpenTone, looks: Looks, span_s: float) -> float:
+        """Over some periods, or in noise over the window that shows it; Hz."""
+        here_w, error_w = self.amplitude(looks, tone.feed, tone.row, tone.now_hz, span_s)
+        near_hz = np.zeros(1)
+        if here_w < PLAIN / 4 * error_w:
+            span_s = max(span_s, min(tone.reach_s, LONGEST_S))
+            reach = round(2 * span_s / tone.window_s)  # half bins within one of the window's
+            near_hz = np.arange(-reach, reach + 1) / (2 * span_s)
+        x, _, rate_hz = looks.window(tone.feed, [tone.row], span_s)
+        guess = self._device.upload(np.array([tone.now_hz]))
+        if len(near_hz) > 1:
+            guesses = self._device.upload(tone.now_hz + near_hz)
+            each = self._device.upload(np.zeros(len(near_hz), np.int64))
+            found_w, *_rest = tones.amplitude(x[each, 1:], guesses, rate_hz=rate_hz)
+            best = int(np.argmax(self._device.download(found_w)))
+            guess = guesses[best : best + 1]
+        found, *_rest = tones.tone(x[:, 1:], guess, rate_hz=rate_hz)
+        return float(self._device.download(found)[0])
 
     def overtones(self, tone: OpenTone, looks: Looks) -> None:
         """Its harmonics, looked for once more."""

@@ -14,6 +14,8 @@ from schemas.events import Contributor, Harmonic
 __all__ = ["Bank", "Feed", "Line", "Look", "Looks", "OpenTone", "OscillationTrack", "Past"]
 
 
+SUMMED = 4
+"""Windows that it takes to see what only sums over time have shown."""
 NEWEST = 0.3
 """Most of a window that its newest part may be."""
 
@@ -91,6 +93,8 @@ class Line(NamedTuple):
     row: int
     window_s: float
     excess: float
+    now: float
+    """Of the newest window alone, over its threshold."""
 
     @property
     def tone(self) -> Tone:
@@ -121,6 +125,8 @@ class OpenTone:
     window_s: float
     """The shortest window that has shown it: the one that says when it is gone."""
     told_w: float
+    shown: bool = True
+    """A single window has shown it, not only the sum over time."""
     level_w: float = 0.0
     """Usual amplitude of its newest two periods."""
     heard: bool = True
@@ -138,6 +144,11 @@ class OpenTone:
     groups: tuple[tuple[str, ...], ...] = ()
     quality: str = "good"
     merged_into: str | None = None
+
+    @property
+    def reach_s(self) -> float:
+        """Over how long it may have to be measured to be told from noise."""
+        return self.window_s * (1 if self.shown else SUMMED)
 
 
 class Past(NamedTuple):

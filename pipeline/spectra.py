@@ -9,11 +9,12 @@ import numpy as np
 from operators import budget, decimation, oscillations
 from pipeline.bands import PoiBands
 from pipeline.detect import DetectSettings
-from pipeline.engine_state import ArrayDevice
+from pipeline.engine_state import ArrayDevice, EngineState
 from pipeline.layout import SiteLayout
 from pipeline.oscillation_state import Bank, Feed
 from pipeline.sensors import Sensor, worst
 from pipeline.spectral_runs import Runs
+from schemas.events import SiteEvent
 
 __all__ = ["Spectra"]
 
@@ -26,6 +27,8 @@ MEDIUM_S, SLOW_S = 2, 8
 FLAT = 0.35
 """Share of a slowed rate up to which its low-pass is flat."""
 WIDE_LEAVES = 8
+SAME = 0.04
+"""Share of its frequency within which a bin shows an oscillation, beside two widths of a bin."""
 ROWS_SHARE = 0.9
 """Of the oscillations' budget; the rest is for leaves that vote together."""
 
@@ -153,6 +156,22 @@ class Spectra:
             for feed in self.feeds
             for bank in feed.banks
         }
+
+    def hush(self, state: EngineState, over: SiteEvent) -> None:
+        """What an oscillation that is over has summed up is done with, and its harmonics' sums."""
+        lines_hz = [over.freq_hz or 0.0]
+        lines_hz += [line.order * lines_hz[0] for line in over.harmonics or ()]
+        spectra = dict(state.spectra)
+        for feed in self.feeds:
+            for bank in feed.banks:
+                design = bank.plan.design
+                width_hz = np.array([2 * bank.rate_hz / k.samples for k in design.looks])
+                reach_hz = width_hz[design.look_of]
+                near = [np.abs(design.freq_hz - f) <= reach_hz + SAME * f for f in lines_hz]
+                kept = self.device.upload(np.where(np.any(near, axis=0), 0.0, 1.0))
+                sums = spectra[bank.key].sums * kept
+                spectra[bank.key] = spectra[bank.key]._replace(sums=sums)
+        state.spectra = spectra
 
     def _response(self, feed: Feed) -> list[tuple[Any, Any]] | None:
         """By bank: bins that are no images (None: all), correction of amplitudes; None: as is."""

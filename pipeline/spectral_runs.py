@@ -57,18 +57,40 @@ class Runs:
     def seconds(
         self, state: EngineState, parts: dict[str, Any], whole: int, end_ns: int
     ) -> Iterator[Looks]:
-        """Some whole grid seconds of every feed, the last ending at ``end_ns``: look by look."""
-        first_s, spectra = end_ns // NS_PER_S - whole + 1, dict(state.spectra)
-        runs = [
-            self._run(number, parts, spectra, (first_s, whole)) for number in range(len(self.feeds))
-        ]
+        """
+        Some whole grid seconds of every feed, the last ending at ``end_ns``, one after the other.
+
+        All at once while no oscillation is open. One that opens may close, and change what is
+        remembered: from its second on they are computed singly, and ``state`` is at that second.
+        """
+        first_s, done = end_ns // NS_PER_S - whole + 1, 0
+        while done < whole:
+            before = state.spectra
+            take = 1 if state.tone_track.open else whole - done
+            here = _seconds_of(parts, done, take, whole)
+            runs = self._runs(state, here, first_s + done)
+            for k in range(take):
+                self._remember(state, here, (k, take))
+                yield self._said(state, runs, k)
+                if state.tone_track.open and k + 1 < take:
+                    take, state.spectra = k + 1, before
+                    self._runs(state, _seconds_of(parts, done, take, whole), first_s + done)
+                    break
+            done += take
+
+    def _runs(self, state: EngineState, parts: dict[str, Any], first_s: int) -> list[list[Run]]:
+        """Every feed's run over some seconds; the state is then at their end."""
+        spectra = dict(state.spectra)
+        when = (first_s, parts["node_w"].shape[1] // self.layout.ticks_per_s)
+        runs = [self._run(number, parts, spectra, when) for number in range(len(self.feeds))]
         state.spectra = spectra
-        for k in range(whole):
-            self._remember(state, parts, (k, whole))
-            due = [run.looks[k] for runs_of in runs for run in runs_of if k in run.looks]
-            yield Looks(
-                tuple(due), self._windows(runs, k), self._leaves(state), self._measured(runs, k)
-            )
+        return runs
+
+    def _said(self, state: EngineState, runs: list[list[Run]], k: int) -> Looks:
+        due = [run.looks[k] for runs_of in runs for run in runs_of if k in run.looks]
+        return Looks(
+            tuple(due), self._windows(runs, k), self._leaves(state), self._measured(runs, k)
+        )
 
     def _run(
         self, number: int, parts: dict[str, Any], spectra: dict[str, Any], when: tuple[int, int]
@@ -180,3 +202,14 @@ class Runs:
             return float(self.device.download(valid[row : row + 1, -longest:]).mean())
 
         return measured
+
+
+def _seconds_of(parts: dict[str, Any], first: int, take: int, whole: int) -> dict[str, Any]:
+    """Some of the whole seconds; what was reset, was so before the first of all."""
+    if take == whole:
+        return parts
+    found = {}
+    for name, values in parts.items():
+        each = values.shape[1] // whole if name != "kept" else 1
+        found[name] = values[:, first * each : (first + take) * each] if name != "kept" else values
+    return found if first == 0 else {**found, "kept": parts["kept"] | True}
