@@ -17,6 +17,7 @@ SUBJECTS = {
     "scan": ("scan", "two_threshold"),
     "spectra": ("window_moves", "look"),
     "diversity": ("leaf_moves", "site_seconds", "site_diversity"),
+    "unison": ("snapshots", "unit_rows", "gram", "leading_vector", "channel_parts", "shares"),
 }  # fmt: skip
 """Kernels by the file in ``operators/kernels/cuda`` they are in."""
 OPTIONS = ("--std=c++17", "--fmad=false")

@@ -135,6 +135,18 @@ def noise_case(leaves: int, seconds: int) -> tuple[Any, Any, noise.NoiseState]:
     return peak_w, rng.random((leaves, seconds)) > 0.2, noise.NoiseState(memory, warm_s)
 
 
+def swing_case(channels: int) -> tuple[Any, float]:
+    """20 s at 10 Hz: two thirds swing at 1.3 Hz with phases of their own, all are noisy."""
+    rng = np.random.default_rng(channels)
+    t_s = np.arange(203) / 10.0
+    size_w = np.where(np.arange(channels) % 3, 800.0, 0.0)[:, None]
+    phase_rad = rng.uniform(-1, 1, (channels, 1))
+    swing_w = size_w * np.sin(2 * np.pi * 1.3 * t_s + phase_rad)
+    x_w = 5e4 + swing_w + 500 * rng.normal(size=(channels, t_s.size))
+    x_w[-1] = 5e4
+    return x_w, 1.3
+
+
 def samples_case(channels: int, length: int, stretches: int = 4) -> tuple[Any, Any]:
     """Raw samples with whole stretches missing; what is missing is held."""
     rng = np.random.default_rng(channels * length)

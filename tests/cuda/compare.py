@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from operators import decimation, oscillations
+from operators import decimation, oscillations, unison
 from operators.kernels import reference
 from operators.kernels.tolerances import CUDA, EXACT
+from pipeline import cuda_unison
 from pipeline.cuda_kernels import kernels
+from pipeline.cuda_launch import Launcher
 from tests.cuda import cases
 
 
@@ -31,8 +33,9 @@ def home(cupy: Any, value: Any) -> Any:
 
 def near(name: str, found: Any, wanted: Any) -> bool:
     """Within `tolerances.CUDA` of the reference; every bit where nothing is said of it."""
-    if not isinstance(wanted, np.ndarray):
+    if isinstance(wanted, int):
         return found == wanted
+    wanted = np.asarray(wanted)
     if found.shape != wanted.shape or found.dtype != wanted.dtype:
         return False
     tolerance = CUDA.get(name, EXACT)
@@ -114,6 +117,18 @@ def stretches(cupy: Any, size: int, length: int) -> list[str]:
     return far + told(
         "frame_means", *both(cupy, "frame_means", (x_w, valid), samples_per_frame=length)
     )
+
+
+def coherence(cupy: Any, size: int, count: int) -> list[str]:
+    """Phases and coherence of channels, some of which swing together and one of which is silent."""
+    x_w, freq_hz = cases.swing_case(size)
+    how = {"rate_hz": 10.0, "count": count}
+    launch = Launcher(cupy)
+    z = cuda_unison.snapshots(launch, cupy.asarray(x_w), freq_hz, **how)
+    wanted = unison.snapshots(x_w, freq_hz, **how)
+    far = told("snapshots", home(cupy, z), wanted)
+    found = home(cupy, cuda_unison.leading(launch, cupy.asarray(wanted)))
+    return far + told("leading", found, unison.leading(wanted))
 
 
 def diversity(cupy: Any, size: int, _: int) -> list[str]:

@@ -185,7 +185,7 @@ class Cupy:
     def empty(self, shape: Any, dtype: Any = float) -> Any:
         """Filled with what nobody would take for an answer."""
         array = self.zeros(shape, dtype)
-        array.view(np.uint8).fill(0xAB)
+        array.reshape(-1).view(np.uint8).fill(0xAB)
         return array
 
     def RawModule(self, *, code: str, options: tuple[str, ...]) -> "_Module":  # noqa: N802

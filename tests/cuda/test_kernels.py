@@ -69,6 +69,13 @@ def test_diversity(cupy: Any, size: int) -> None:
     assert compare.diversity(cupy, size, 0) == []
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("count", [1, 4, 8, 32])
+def test_coherence(cupy: Any, size: int, count: int) -> None:
+    """Fourier sums, the greatest eigenvalue, each channel's part and phase."""
+    assert compare.coherence(cupy, size, count) == []
+
+
 def test_every_kernel_is_listed_and_ran() -> None:
     """Each ``__global__`` of the sources is in `SUBJECTS`, and the tests above launch it."""
     need_compiler()
@@ -80,6 +87,7 @@ def test_every_kernel_is_listed_and_ran() -> None:
                 compare.memory, compare.stretches, compare.diversity):  # fmt: skip
         run(cupy, 31, 3)
     compare.slower(cupy, 31, 3)
+    compare.coherence(cupy, 31, 8)
     ring = {"ring_push", "ring_advance"}  # test_graph.py
     assert {*cupy.launches} == {n for names in SUBJECTS.values() for n in names} - ring
 
