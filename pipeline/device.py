@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pipeline.compiled import keep_place
 from pipeline.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def _reference() -> Kernels:
 
 
 def _numba() -> Kernels:
+    keep_place()
     from operators.kernels import cpu  # noqa: PLC0415  # loads compiled code, or compiles it
 
     return cpu.KERNELS
