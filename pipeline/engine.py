@@ -222,7 +222,7 @@ class Engine:
     ) -> None:
         """Windows, state and forecasts of one second."""
         bands = self._spectra.bands.step(state, looks)
-        second = second_stats(self.layout, part, end_ns)
+        second = second_stats(self.layout, part, end_ns, self._kernels)
         second = second._replace(bands_w=self._bands.step(looks, second.share))
         outcome.windows.extend(self._windows.step(state.windows, second))
         top = self.layout.top

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, NamedTuple, Protocol
 
-from operators import diversity, noise, oscillations, ramps
+from operators import diversity, noise, oscillations
 from operators.kernels import Kernels
+from pipeline.history import Ticks
 from pipeline.oscillation_state import OscillationTrack
 from pipeline.outlook_state import OutlookState
 from pipeline.ramp_state import RampTrack
@@ -44,7 +45,7 @@ class Outcome(NamedTuple):
 class EngineState:
     """One site's memory; arrays live on the device, the rest on the host."""
 
-    ramp: ramps.RampState
+    history: list[Ticks]
     noise: noise.NoiseState
     moved_threshold_w: Any
     steps: StepTrack
@@ -60,7 +61,7 @@ class EngineState:
     outlook: OutlookState
 
 
-_ON_DEVICE = ("ramp", "noise", "moved_threshold_w", "diversity")
+_ON_DEVICE = ("noise", "moved_threshold_w", "diversity")
 
 
 def moved(state: EngineState, move: Any) -> EngineState:
@@ -74,4 +75,5 @@ def moved(state: EngineState, move: Any) -> EngineState:
 
     spectra = {name: each(spectrum) for name, spectrum in state.spectra.items()}
     fields = {name: each(getattr(state, name)) for name in _ON_DEVICE}
-    return dataclasses.replace(state, spectra=spectra, **fields)
+    history = [each(part) for part in state.history]
+    return dataclasses.replace(state, spectra=spectra, history=history, **fields)

@@ -32,7 +32,7 @@ __all__ = [
     "layout_name",
 ]
 
-STATE_VERSION = 3
+STATE_VERSION = 4
 
 
 class LaneConfig(NamedTuple):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from operators import noise, oscillations, segments, steps
+from operators import diversity, noise, oscillations, segments, steps
 from operators.kernels import FramePlan, StepPlan, cpu, reference, tree
 from operators.kernels.tolerances import CPU, Tolerance
 from operators.ramps import RampState
@@ -239,3 +239,21 @@ def test_autocovariance(ticks):
     x, ok, _ = power(np.random.default_rng(ticks), 5, ticks)
     pair = [k.autocovariance(*frozen(x, ok), order=8) for k in (cpu.KERNELS, reference.KERNELS)]
     near(*pair, CPU["autocovariance"])
+
+
+@pytest.mark.parametrize("leaves", [1, 5, 64, 131])
+def test_diversity(leaves):
+    """How leaves fall together, second after second, with gaps; the state has the same bits."""
+    rng, both = np.random.default_rng(leaves), (cpu.KERNELS, reference.KERNELS)
+    states = [diversity.start(np.zeros((leaves, 1)), window=60)] * 2
+    for second in range(75):
+        x = rng.normal(5e4, 1e3, (leaves, 1)) * (second != 20)
+        ok = rng.random(x.shape) > 0.1
+        moved = [k.movement(*frozen(x, ok), s) for k, s in zip(both, states, strict=True)]
+        found = [k.coincidence_factor(*frozen(x, ok), s) for k, s in zip(both, states, strict=True)]
+        for a, b in zip(*moved, strict=True):
+            near(a, b, CPU["movement"])
+        near(found[0][0], found[1][0], CPU["coincidence_factor"])
+        states = [diversity.DiversityState(*frozen(*state)) for _, state in found]
+        for a, b in zip(*states, strict=True):
+            near(a, b, Tolerance())
