@@ -16,7 +16,7 @@ import numpy as np
 from operators import decimation, diversity, noise, ramps, steps, whitening
 from operators.kernels import Frame, FramePlan, Kernels, Scan, StepPlan
 from operators.oscillations import OscillationState
-from pipeline import cuda_frame, cuda_spectra
+from pipeline import cuda_frame, cuda_spectra, cuda_unison
 from pipeline.cuda_launch import Launcher, whole
 
 __all__ = ["CudaKernels", "kernels"]
@@ -181,6 +181,14 @@ class CudaKernels:
             "frame_means", cells, x_w, valid, mean_w, some, np.int64(cells), whole(length)
         )
         return mean_w, some
+
+    def snapshots(self, window_w: Any, freq_hz: float, *, rate_hz: float, count: int) -> Any:
+        """See `unison.snapshots`."""
+        return cuda_unison.snapshots(self.launch, window_w, freq_hz, rate_hz=rate_hz, count=count)
+
+    def leading(self, z: Any) -> tuple[Any, Any, Any]:
+        """See `unison.leading`."""
+        return cuda_unison.leading(self.launch, z)
 
     def movement(self, x_w: Any, valid: Any, state: diversity.DiversityState) -> diversity.Movement:
         """See `diversity.movement`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -21,10 +20,8 @@ def snapshots(
         raise ValueError(msg)
     channels, ticks = window_w.shape
     z = launch.cupy.empty((channels, count, 2))
-    turn, taper = 2 * math.pi * freq_hz / rate_hz, 2 * math.pi / (ticks // count)
-    sizes = (whole(n) for n in (channels, ticks, count))
-    radians = (np.float64(turn), np.float64(taper))
-    launch.warps("snapshots", channels * count, window_w, z, *radians, *sizes)
+    sizes, turns = (whole(n) for n in (channels, ticks, count)), np.float64(freq_hz / rate_hz)
+    launch.warps("snapshots", channels * count, window_w, z, turns, *sizes)
     return z
 
 

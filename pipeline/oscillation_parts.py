@@ -201,8 +201,9 @@ class Parts:
         seen = np.flatnonzero(amplitude_w >= SEEN * error_w)
         count = min(SNAPSHOTS, max(int(x.shape[1] / rate_hz * tone.freq_hz / 1.5), 1))
         if count >= 4:
-            z = unison.snapshots(x, tone.freq_hz, rate_hz=rate_hz, count=count)
-            value, weight, _ = (home(a) for a in unison.leading(z))
+            kernels = self._device.kernels()
+            z = kernels.snapshots(x, tone.freq_hz, rate_hz=rate_hz, count=count)
+            value, weight, _ = (home(a) for a in kernels.leading(z))
             pfa = budget.share(self._detect.false_alarms_per_day, "synchrony") / budget.DAY_S
             if float(value) >= budget.tracy_widom_threshold(pfa, x.shape[0], count):
                 seen = np.flatnonzero(weight >= COMMON * weight.max())

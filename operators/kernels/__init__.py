@@ -23,6 +23,8 @@ alone, so that the cut of the stream does not change a bit. How near kernels are
 ``frame_means`` mean of each frame (`seconds.frame_means`)
 ``movement``    ramp coincidence and its kin (`diversity.movement`)
 ``coincidence_factor`` (`diversity.coincidence_factor`)
+``snapshots``   phases of the leaves while something swings (`unison.snapshots`)
+``leading``     their coherence (`unison.leading`)
 ==============  ==============================================================================
 """
 
@@ -33,6 +35,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from operators import unison
 from operators.segments import Segments
 
 __all__ = ["Found", "Frame", "FramePlan", "Kernels", "Scan", "StepPlan", "Tree", "tree"]
@@ -203,3 +206,7 @@ class Kernels(NamedTuple):
     """``coincidence_factor(x_w, valid, state) -> (coincidence, DiversityState)``"""
     warm: Callable[[], None]
     """Returns when nothing is left to compile or to load: before a process says it is ready."""
+    snapshots: Callable[..., Any] = unison.snapshots
+    """``snapshots(window_w, freq_hz, *, rate_hz, count) -> (channel, count, 2)``"""
+    leading: Callable[..., Any] = unison.leading
+    """``leading(z) -> (value, weight, phase_rad)``"""

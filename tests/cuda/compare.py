@@ -4,12 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from operators import decimation, oscillations, unison
+from operators import decimation, oscillations
 from operators.kernels import reference
 from operators.kernels.tolerances import CUDA, EXACT
-from pipeline import cuda_unison
 from pipeline.cuda_kernels import kernels
-from pipeline.cuda_launch import Launcher
 from tests.cuda import cases
 
 
@@ -122,13 +120,8 @@ def stretches(cupy: Any, size: int, length: int) -> list[str]:
 def coherence(cupy: Any, size: int, count: int) -> list[str]:
     """Phases and coherence of channels, some of which swing together and one of which is silent."""
     x_w, freq_hz = cases.swing_case(size)
-    how = {"rate_hz": 10.0, "count": count}
-    launch = Launcher(cupy)
-    z = cuda_unison.snapshots(launch, cupy.asarray(x_w), freq_hz, **how)
-    wanted = unison.snapshots(x_w, freq_hz, **how)
-    far = told("snapshots", home(cupy, z), wanted)
-    found = home(cupy, cuda_unison.leading(launch, cupy.asarray(wanted)))
-    return far + told("leading", found, unison.leading(wanted))
+    found, z = both(cupy, "snapshots", (x_w, freq_hz), rate_hz=10.0, count=count)
+    return told("snapshots", found, z) + told("leading", *both(cupy, "leading", (z,)))
 
 
 def diversity(cupy: Any, size: int, _: int) -> list[str]:

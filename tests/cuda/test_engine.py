@@ -1,11 +1,13 @@
 """The whole engine on the CUDA kernels: the same events, windows and states as on the CPU's."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
+from operators.kernels import FramePlan
 from pipeline.cuda_kernels import kernels
 from pipeline.cuda_launch import SUBJECTS
 from pipeline.detect import DetectSettings
@@ -13,6 +15,7 @@ from pipeline.device import CPU, Device
 from pipeline.engine import Engine
 from pipeline.engine_state import Outcome
 from pipeline.layout import SiteLayout
+from tests.cuda.compare import there
 from tests.cuda.on_cpu import Array, Cupy, need_compiler
 from tests.pipeline import site as sites
 from tests.pipeline.lanes import eventful
@@ -20,7 +23,20 @@ from tests.pipeline.tiny import Bench
 
 
 def _device(cupy: Any) -> Device:
-    made = kernels(cupy)
+    record = kernels(cupy)
+
+    def lifted(function: Callable[..., Any]) -> Callable[..., Any]:
+        """Bring there what NumPy's `asarray` took home, and CuPy's would not."""
+
+        def run(*args: Any, **how: Any) -> Any:
+            if args and isinstance(args[0], Array):
+                args = tuple(a if isinstance(a, FramePlan) else there(cupy, a) for a in args)
+            return function(*args, **how)
+
+        return run
+
+    own = {name: lifted(getattr(record, name)) for name in record._fields if name != "name"}
+    made = record._replace(**own)
     return Device("cuda:0", "device: stand-in", np, cupy.asarray, cupy.asnumpy, lambda: made)
 
 

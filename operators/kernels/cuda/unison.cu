@@ -7,20 +7,21 @@
 #define STEPS 36
 
 // Hann-weighted Fourier sum of each stretch about its mean: a warp for each channel and stretch.
-// `turn` and `taper` are radians a sample.
-extern "C" __global__ void snapshots(const double* x_w, double* z, double turn, double taper,
-                                     int channels, int n_time, int stretches) {
+// `turns` are full circles a sample: angles in units of pi need no long division by it.
+extern "C" __global__ void snapshots(const double* x_w, double* z, double turns, int channels,
+                                     int n_time, int stretches) {
     const long long i = warp_number();
     if (i >= (long long)channels * stretches) return;
     const int length = n_time / stretches, from = int(i % stretches) * length;
     const double* x = x_w + i / stretches * n_time + n_time - length * stretches + from;
     const double mean_w = fold(length, [&](int k) { return x[k]; }) / length;
-    const double real = fold(length, [&](int k) {
-        return (x[k] - mean_w) * cos(turn * (from + k)) * (1 - cos(taper * (k + 0.5)));
-    });
-    const double imag = fold(length, [&](int k) {
-        return (x[k] - mean_w) * sin(turn * (from + k)) * (1 - cos(taper * (k + 0.5)));
-    });
+    const auto weighed = [&](int k) {
+        return (x[k] - mean_w) * (1 - cospi(2 * (k + 0.5) / length));
+    };
+    const double real = fold(
+        length, [&](int k) { return weighed(k) * cospi(2 * turns * (from + k)); });
+    const double imag = fold(
+        length, [&](int k) { return weighed(k) * sinpi(2 * turns * (from + k)); });
     if (lane() != 0) return;
     const double scale = 2.0 / length;
     z[2 * i] = real * scale;

@@ -113,6 +113,11 @@ SHIM_PLAIN inline double __longlong_as_double(long long raw) {
     __builtin_memcpy(&x, &raw, sizeof x);
     return x;
 }
+inline double shim_turned(double (*function)(double), double x) {
+    return function(M_PI * (x - 2 * floor(x / 2)));
+}
+#define cospi(x) shim_turned(cos, x)
+#define sinpi(x) shim_turned(sin, x)
 template <class T>
 inline T min(T a, T b) { return b < a ? b : a; }
 template <class T>
