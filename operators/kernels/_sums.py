@@ -120,15 +120,14 @@ def counted(channels: Any, tree: Any, out: Any) -> None:
 
 
 @inner
-def _peak(moved_w: Any, known: Any, row: Any, span: Any, leaf: Any) -> float:
-    """Largest change of one leaf within a part of the frame, -1 where none is known."""
-    bits, most = moved_w.view(i8), i8(-1)
-    some = False
+def _peak(bits: Any, known: Any, row: Any, span: Any) -> Any:
+    """Bits of the largest change of one leaf within a part of the frame; -1 where none is known."""
+    most, some = i8(0), False
     for t in range(span[0], span[1]):
-        most = max(most, bits[row, t] & _SIZE)
+        most = max(most, bits[row, t] & _SIZE)  # the bits of sizes are in their order
+    for t in range(span[0], span[1]):
         some |= known[row, t]
-    leaf.view(i8)[0] = most
-    return leaf[0] if some else -1.0
+    return most if some else i8(-1)
 
 
 @compiled(
@@ -144,13 +143,15 @@ def voted(moved: Any, leaves: Any, limits_w: Any, peaks: Any, votes: Any) -> Non
     ``peaks`` (leaf, second): largest change, -1 where none is known.
     """
     (moved_w, known), (up, down, count) = moved, votes
-    seconds, room = np.uint64(peaks.shape[1]), np.zeros(1)
+    seconds, bits, peak_bits = np.uint64(peaks.shape[1]), moved_w.view(i8), peaks.view(i8)
     length = np.uint64(moved_w.shape[1]) // seconds
     for leaf in range(leaves[1] - leaves[0]):
         row, most = leaves[0] + leaf, -1.0
         for s in range(seconds):
-            span = (s * length, (s + _1) * length)
-            peaks[leaf, s] = _peak(moved_w, known, row, span, room)
+            peak = _peak(bits, known, row, (s * length, (s + _1) * length))
+            peak_bits[leaf, s] = peak
+            if peak < 0:
+                peaks[leaf, s] = -1.0
             most = max(most, peaks[leaf, s])
         if most < limits_w[leaf]:
             continue

@@ -42,23 +42,31 @@ def frame(mean_w: Any, ok: Any, past: ramps.RampState, threshold_w: Any, plan: F
     new = (np.ascontiguousarray(mean_w), np.ascontiguousarray(ok))
     tree, (start, stop) = (plan.tree.first, plan.tree.index), plan.leaves
     (moved_w, known), second = _changed(new, past, 1), _changed(new, past, plan.per_s)
-    node_w, node_moved_w, second_w, share, some = (np.empty((nodes, ticks)) for _ in range(5))
+    node_w, node_moved_w, second_w = (np.empty((nodes, ticks)) for _ in range(3))
     for rows, out in ((new[0], node_w), (moved_w, node_moved_w), (second[0], second_w)):
         node_sums(rows, tree, out)
-    for flags, out in ((new[1], share), (known, some)):
-        counted(flags, tree, out)
     peak_w = np.empty((stop - start, max(ticks // plan.per_s, 1)))
     votes = tuple(np.zeros_like(new[0]) for _ in range(3))
     voted(second, (start, stop), threshold_w, peak_w, votes)
     return Frame(
         node_w,
-        np.divide(share, plan.counts[:, None], out=share),
+        _counts(new[1], tree, nodes) / plan.counts[:, None],
         node_moved_w[plan.watched],
-        some[plan.watched] > 0,
+        _counts(known, tree, nodes)[plan.watched] > 0,
         second_w,
         _together(votes, peak_w, threshold_w, plan),
         peak_w,
     )
+
+
+def _counts(flags: Any, tree: tuple[Any, Any], nodes: int) -> Any:
+    """How many channels of each node are marked; where all are, one tick says it of all."""
+    ticks = flags.shape[1]
+    if flags.all():
+        flags = np.ascontiguousarray(flags[:, :1])
+    out = np.empty((nodes, flags.shape[1]))
+    counted(flags, tree, out)
+    return np.broadcast_to(out, (nodes, ticks))
 
 
 def _changed(new: tuple[Any, Any], past: ramps.RampState, lag: int) -> tuple[Any, Any]:
