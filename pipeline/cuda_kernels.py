@@ -21,6 +21,8 @@ from pipeline.cuda_launch import Launcher, whole
 
 __all__ = ["CudaKernels", "kernels"]
 
+MOST_PLANS = 256
+"""Sites whose tables are kept; those of the oldest are made anew when asked for again."""
 _RECORDS = (
     ramps.RampState, OscillationState, noise.NoiseState, diversity.DiversityState, StepPlan,
 )  # fmt: skip
@@ -83,16 +85,21 @@ class CudaKernels:
         self, mean_w: Any, ok: Any, past: ramps.RampState, threshold_w: Any, plan: FramePlan
     ) -> Frame:
         """One site's frame; see `Kernels.frame`."""
-        key = id(plan)
-        if key not in self._tables:  # the plan is kept, so that its id is nobody else's
-            site = cuda_frame.tables([plan], [mean_w.shape[0]], self.launch.cupy)
-            self._tables[key] = (plan, site)
-        site = self._tables[key][1]
+        site = self._site(plan, mean_w.shape[0])
         into = cuda_frame.buffers(self.launch.cupy, site, *mean_w.shape)
         at = self.launch.cupy.zeros((1,), dtype=np.int64)
         ring = cuda_frame.Ring(past.tail_w, past.tail_valid, at)
         cuda_frame.compute(self.launch, (mean_w, ok), ring, threshold_w, site, into)
         return into[2]
+
+    def _site(self, plan: FramePlan, channels: int) -> cuda_frame.FrameTables:
+        """Tables of a plan, made when first asked for; it is kept, so that its id is its own."""
+        if id(plan) not in self._tables:
+            while len(self._tables) >= MOST_PLANS:
+                del self._tables[next(iter(self._tables))]
+            site = cuda_frame.tables([plan], [channels], self.launch.cupy)
+            self._tables[id(plan)] = (plan, site)
+        return self._tables[id(plan)][1]
 
     def scan(self, path_w: Any, path_ok: Any, past_z_w: Any, since: Any, plan: StepPlan) -> Scan:
         """See `Kernels.scan`."""

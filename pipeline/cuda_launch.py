@@ -51,7 +51,9 @@ class Launcher:
         options = (*OPTIONS, f"-I{folder}")
         self._functions: dict[str, Any] = {}
         self._modules = {
-            subject: cupy.RawModule(code=(folder / f"{subject}.cu").read_text(), options=options)
+            subject: cupy.RawModule(
+                code=(folder / f"{subject}.cu").read_text("ascii"), options=options
+            )
             for subject in SUBJECTS
         }
 

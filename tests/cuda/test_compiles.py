@@ -1,9 +1,11 @@
 """Every kernel is compiled for two GPUs, spills nothing and leaves registers for enough threads."""
 
+import sys
+
 import pytest
 
 from pipeline.cuda_launch import SUBJECTS, sources
-from tests.cuda.nvrtc import CompileError, compiled
+from tests.cuda.nvrtc import CompileError, compiled, need_nvrtc
 
 ARCHITECTURES = ("sm_80", "sm_90")
 MOST_REGISTERS = 80
@@ -34,6 +36,17 @@ def test_a_source_compiles(subject: str, arch: str) -> None:
         assert kernel.spill_bytes == kernel.stack_bytes == 0, kernel
         assert 0 < kernel.registers <= MOST_REGISTERS, kernel
         assert kernel.static_shared_bytes <= MOST_SHARED, kernel
+
+
+def test_without_nvrtc_ci_fails_and_others_skip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason is said; in CI it is no reason."""
+    monkeypatch.setitem(sys.modules, "cuda.bindings", None)
+    monkeypatch.setenv("CI", "false")
+    with pytest.raises(pytest.skip.Exception, match="NVRTC is not installed"):
+        need_nvrtc()
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="and CI compiles the kernels"):
+        need_nvrtc()
 
 
 def test_a_kernel_that_spills_is_seen() -> None:

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from operators.kernels import Kernels
-from pipeline.cuda_kernels import kernels
+from operators.kernels import Kernels, reference
+from pipeline.cuda_kernels import CudaKernels, kernels
 from pipeline.cuda_launch import SUBJECTS, sources
 from tests.cuda import compare
-from tests.cuda.cases import SIZES
+from tests.cuda.cases import SIZES, frame_case
 from tests.cuda.on_cpu import SIGNATURE, Cupy, KernelError, need_compiler
 
 SOME = SIZES[:-1]
@@ -105,6 +105,19 @@ def test_arrays_of_the_host_stay_there() -> None:
     mean_w, some = kernels(cupy).frame_means(x_w, x_w > 1, samples_per_frame=3)
     assert type(mean_w) is np.ndarray
     assert (mean_w.tolist(), some.all(), cupy.launches) == ([[2.0, 4.0], [7.0, 10.0]], True, [])
+
+
+def test_tables_of_old_sites_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that opens lane after lane keeps a bounded number of plans, and answers the same."""
+    need_compiler()
+    monkeypatch.setattr("pipeline.cuda_kernels.MOST_PLANS", 2)
+    cupy = Cupy()
+    device = CudaKernels(cupy)
+    for size in (31, 1, 140, 31):
+        case = frame_case(size, 3)
+        found = compare.home(cupy, device.frame(*compare.there(cupy, case)))
+        assert compare.told("frame", found, reference.frame(*case)) == []
+        assert len(device._tables) <= 2
 
 
 def test_kernels_run_on_their_gpu() -> None:

@@ -35,7 +35,7 @@ __device__ __forceinline__ void whiten(const double* way_w, const bool* ok, cons
 }
 
 // One block of TICKS threads for each node; time in chunks of TICKS. `sums[p]` of a sample is that
-// of the newest 1, 2, 4, … samples, each made from the one before, as `steps.box_sums` does it.
+// of the newest 1, 2, 4, ... samples, each made from the one before, as `steps.box_sums` does it.
 extern "C" __global__ void __launch_bounds__(TICKS)
     scan(const double* path_w, const bool* path_ok, const double* past_z_w, const long long* since,
          const double* coefficients, const double* offset_w, const double* sigma_w,

@@ -1,7 +1,7 @@
 // Do channels swing together: amplitudes at one frequency in some stretches of a window, their
 // coherence matrix by its small twin (stretch, stretch), the greatest eigenvalue, each channel's part.
 //
-// Complex numbers lie as (…, 2). There are at most WARP stretches.
+// Complex numbers lie as (..., 2). There are at most WARP stretches.
 #include "warp.cuh"
 
 #define STEPS 36

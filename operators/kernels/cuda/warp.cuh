@@ -26,7 +26,7 @@ __device__ __forceinline__ double infinity() { return __longlong_as_double(0x7ff
 
 __device__ __forceinline__ double larger(double a, double b) { return a > b ? a : b; }
 
-// A tree of neighbouring pairs: lanes 0+1, 2+3, … then pairs of pairs. Every lane gets the sum.
+// A tree of neighbouring pairs: lanes 0+1, 2+3, ... then pairs of pairs. Every lane gets the sum.
 __device__ __forceinline__ double tree(double value) {
     for (int step = 1; step < WARP; step *= 2)
         value += __shfl_xor_sync(EVERY_LANE, value, step);
@@ -39,7 +39,7 @@ __device__ __forceinline__ double warp_max(double value) {
     return value;
 }
 
-// Sum of `get(0) … get(count - 1)` as `fold_sum` does it, up to MOST_MEMBERS; all lanes take part.
+// Sum of `get(0) ... get(count - 1)` as `fold_sum` does it, up to MOST_MEMBERS; all lanes take part.
 template <class Get>
 __device__ __forceinline__ double fold(int count, Get get) {
     double thousands = 0;
@@ -58,7 +58,7 @@ __device__ __forceinline__ double fold(int count, Get get) {
     return tree(thousands);
 }
 
-// How many of `get(0) … get(count - 1)` hold; all lanes take part.
+// How many of `get(0) ... get(count - 1)` hold; all lanes take part.
 template <class Get>
 __device__ __forceinline__ int count_of(int count, Get get) {
     int found = 0;
@@ -69,7 +69,7 @@ __device__ __forceinline__ int count_of(int count, Get get) {
     return found;
 }
 
-// Largest of `get(0) … get(count - 1)`, at least `least`; all lanes take part.
+// Largest of `get(0) ... get(count - 1)`, at least `least`; all lanes take part.
 template <class Get>
 __device__ __forceinline__ double most_of(int count, double least, Get get) {
     double found = least;
