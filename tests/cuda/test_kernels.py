@@ -108,7 +108,7 @@ def test_arrays_of_the_host_stay_there() -> None:
 
 
 def test_tables_of_old_sites_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that opens lane after lane keeps a bounded number of plans, and answers the same."""
+    """A process that opens lane after lane keeps a bounded number, and answers the same."""
     need_compiler()
     monkeypatch.setattr("pipeline.cuda_kernels.MOST_PLANS", 2)
     cupy = Cupy()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -148,6 +149,12 @@ def test_a_bug_is_found(name: str) -> None:
     with np.errstate(all="ignore"):
         assert bug.run(Cupy(), bug.size, bug.count) == []
         assert re.search(bug.said, _said(Cupy(patches=bug.patches), bug))
+
+
+def test_the_page_tells_how_many() -> None:
+    """docs/cuda.md says how many bugs are put in."""
+    page = Path(__file__).resolve().parents[2] / "docs" / "cuda.md"
+    assert f"changes the sources' text in {len(BUGS)} ways" in page.read_text()
 
 
 def _said(cupy: Cupy, bug: Bug) -> str:
