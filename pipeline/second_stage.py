@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,9 +66,9 @@ def second_stats(layout: SiteLayout, part: dict[str, Any], end_ns: int, kernels:
         rows, here = layout.own_meters[grid.level]
         mean_w[rows], min_w[rows], max_w[rows] = (s[here, 0] for s in own[:3])
         valid[rows] = own[3][here, 0] / grid.rate
-    rise_w = np.maximum(part["second_w"].max(axis=1), 0.0)
-    fall_w = np.maximum((-part["second_w"]).max(axis=1), 0.0)
-    together = part["synchrony"].max(axis=1)
+    rise_w = np.maximum(functools.reduce(np.maximum, part["second_w"].T), 0.0)
+    fall_w = np.maximum(-functools.reduce(np.minimum, part["second_w"].T), 0.0)
+    together = functools.reduce(np.maximum, part["synchrony"].T)
     return Second(end_ns, mean_w, min_w, max_w, rise_w, fall_w, valid, together, None)
 
 

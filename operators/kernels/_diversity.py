@@ -28,12 +28,14 @@ def _greatest(bits: Any) -> Any:
 
 
 @inner
-def _changes(past: Any, leaf: Any, d_w: Any) -> None:
+def _changes(past: Any, new: Any, leaf: Any, d_w: Any) -> None:
     """Changes from one measured second to the next, else zero."""
-    tail_w, known = past
-    for t in range(np.uint64(len(d_w))):
+    (tail_w, known), last = past, np.uint64(len(d_w)) - _1
+    for t in range(last):
         moved_w = tail_w[leaf, t + _1] - tail_w[leaf, t]
         d_w[t] = moved_w if known[leaf, t + _1] & known[leaf, t] else 0.0
+    both = known[leaf, last] & new[1][leaf, 0]
+    d_w[last] = new[0][leaf, 0] - tail_w[leaf, last] if both else 0.0
 
 
 @inner
@@ -51,22 +53,22 @@ def _sums(d_w: Any, four: Any) -> None:
         four[1, 0] += abs(d_w[t])
 
 
-@compiled(types.void(_PAST, f8[::1], f8[::1]))
-def moves(past: Any, together_w: Any, found: Any) -> None:
+@compiled(types.void(_PAST, _PAST, f8[::1], f8[::1]))
+def moves(past: Any, new: Any, together_w: Any, found: Any) -> None:
     """
     Sums over the leaves of a window's changes.
 
-    ``past``: seconds of each leaf (leaf, time) and which were measured. ``together_w`` (time - 1,):
-    their changes added up. ``found``: sum of the greatest, of squares, of sizes, of squared sizes,
-    and how many leaves moved.
+    ``past``: seconds of each leaf (leaf, time) and which were measured; ``new`` one more.
+    ``together_w`` (time,): their changes added up. ``found``: sum of the greatest, of squares, of
+    sizes, of squared sizes, and how many leaves moved.
     """
     tail_w = past[0]
-    d_w, top = np.empty(tail_w.shape[1] - 1), np.zeros(1)
+    d_w, top = np.empty(tail_w.shape[1]), np.zeros(1)
     part_w, part = np.zeros(len(d_w)), np.zeros(5)
     four = np.zeros((2, 4))
     together_w[:], found[:] = 0.0, 0.0
     for leaf in range(u8(tail_w.shape[0])):
-        _changes(past, leaf, d_w)
+        _changes(past, new, leaf, d_w)
         for t in range(len(d_w)):
             part_w[t] += d_w[t]
         top.view(i8)[0] = _greatest(d_w.view(i8))

@@ -78,7 +78,7 @@ def _changed(new: tuple[Any, Any], past: ramps.RampState, lag: int) -> tuple[Any
 def _together(votes: tuple[Any, ...], peak_w: Any, threshold_w: Any, plan: FramePlan) -> Any:
     """Synchrony of every node; nothing is added up while no leaf has moved."""
     shape = (len(plan.counts), votes[0].shape[1])
-    if not (peak_w.max(axis=1, initial=-1.0) >= threshold_w).any():
+    if not any((peak_w[:, k] >= threshold_w).any() for k in range(peak_w.shape[1])):
         return np.zeros(shape)
     tree = (plan.leaf_tree.first, plan.leaf_tree.index)
     up_w, down_w, count = (np.empty(shape) for _ in range(3))
@@ -153,13 +153,9 @@ def autocovariance(x_w: Any, valid: Any, *, order: int) -> Any:
 
 def movement(x_w: Any, valid: Any, state: DiversityState) -> Movement:
     """As `diversity.movement`, of one second."""
-    used_w = np.where(valid, x_w, 0.0)
-    past = (
-        np.concatenate([state.tail_w, used_w], axis=1),
-        np.concatenate([state.tail_valid, valid], axis=1),
-    )
-    together_w, found = np.empty(past[0].shape[1] - 1), np.empty(5)
-    moves(past, together_w, found)
+    new = (np.ascontiguousarray(x_w), np.ascontiguousarray(valid))
+    together_w, found = np.empty(state.tail_w.shape[1]), np.empty(5)
+    moves((state.tail_w, state.tail_valid), new, together_w, found)
     greatest_w, squares_w2, sizes_w, squared_w2, count = found.tolist()
     apart_w2 = float((together_w * together_w).sum())
     effective = count * squares_w2 / apart_w2 if apart_w2 > 0 else 0.0

@@ -47,4 +47,4 @@ def test_nothing_is_left_to_compile() -> None:
     assert all(k.signatures for k in eager.values())
     assert CPU.kernels() is cpu.KERNELS
     with pytest.raises(TypeError, match="No matching definition"):
-        eager["moves"]((1, 2), 3, 4)
+        eager["moves"]((1, 2), 3, 4, 5)
