@@ -12,9 +12,9 @@ from tests.cuda import cases
 from tests.cuda.compare import home, there, told
 
 
-def frames(size: int, ticks: int, count: int) -> list[tuple[Any, Any]]:
+def frames(seed: int, size: int, ticks: int, count: int = 1) -> list[tuple[Any, Any]]:
     """Some frames of (mean_w, ok) in a row."""
-    rng = np.random.default_rng(size)
+    rng = np.random.default_rng(seed)
     return [
         (5e4 + 3e3 * rng.normal(size=(size, ticks)), rng.random((size, ticks)) > 0.2)
         for _ in range(count)
@@ -37,7 +37,7 @@ def ring(cupy: Any, size: int, ticks: int) -> list[str]:
     site = cuda_frame.tables([case.plan], [size], cupy)
     past = cuda_frame.Ring(*there(cupy, case.past), cupy.zeros((1,), dtype=np.int64))
     threshold_w = cupy.asarray(case.threshold_w)
-    series, far = frames(size, ticks, 5), []
+    series, far = frames(size, size, ticks, 5), []
     for frame, right in zip(series, wanted(case, series), strict=True):
         on_device = there(cupy, frame)
         into = cuda_frame.buffers(cupy, site, size, ticks)

@@ -10,7 +10,7 @@ import pytest
 from operators import ramps
 from operators.kernels import Frame, reference
 from pipeline import cuda_frame, cuda_graph
-from pipeline.cuda_graph import FrameGraph
+from pipeline.cuda_graph import FrameGraphs
 from pipeline.cuda_launch import Launcher
 from tests.cuda import cases
 from tests.cuda.compare import both, home, there, told
@@ -20,14 +20,15 @@ from tests.cuda.rings import frames, ring, wanted
 TICKS, COUNT = 7, 6
 
 
-def _graph(cupy: Any, size: int) -> tuple[FrameGraph, list[Any], list[Frame]]:
+def _graphs(
+    cupy: Any, size: int, lengths: tuple[int, ...] = (TICKS,) * COUNT
+) -> tuple[FrameGraphs, list[Any], list[Frame]]:
+    """Graphs of one site, frames of these lengths, and what is right of each."""
     case = cases.frame_case(size, TICKS)
     site = cuda_frame.tables([case.plan], [size], cupy)
-    graph = FrameGraph(
-        Launcher(cupy), site, case.past, cupy.asarray(case.threshold_w), TICKS
-    )  # fmt: skip
-    series = frames(size, TICKS, COUNT)
-    return graph, series, wanted(case, series)
+    graphs = FrameGraphs(Launcher(cupy), site, case.past, case.threshold_w)
+    series = [one for k, ticks in enumerate(lengths) for one in frames(size + k, size, ticks)]
+    return graphs, series, wanted(case, series)
 
 
 @pytest.mark.parametrize("size", [1, 31, 257])
@@ -44,19 +45,19 @@ def test_a_frame_longer_than_the_ring(cupy: Any) -> None:
 @pytest.mark.parametrize("size", [31, 257])
 def test_a_graph_gives_every_frame(cupy: Any, size: int) -> None:
     """Two frames under way at a time: each is as the reference says, and so is the past."""
-    graph, series, right = _graph(cupy, size)
-    numbers, found = [graph.begin(*series[0])], []
+    graphs, series, right = _graphs(cupy, size)
+    numbers, found = [graphs.begin(*series[0])], []
     for frame in series[1:]:
-        numbers.append(graph.begin(*frame))
-        found.append(graph.finish(numbers[-2]))
-    found.append(graph.finish(numbers[-1]))
+        numbers.append(graphs.begin(*frame))
+        found.append(graphs.finish(numbers[-2]))
+    found.append(graphs.finish(numbers[-1]))
     assert [told("frame", one, other) for one, other in zip(found, right, strict=True)] == [
         []
     ] * COUNT
     case, depth = cases.frame_case(size, TICKS), cases.DEPTH
     tail_w = np.concatenate([case.past.tail_w, *(w for w, _ in series)], axis=1)[:, -depth:]
     tail_ok = np.concatenate([case.past.tail_valid, *(ok for _, ok in series)], axis=1)[:, -depth:]
-    assert told("past", graph.past(), ramps.RampState(tail_w, tail_ok)) == []
+    assert told("past", graphs.past(), ramps.RampState(tail_w, tail_ok)) == []
 
 
 EAGER = [(False, False), (True, False), (False, True), (True, True)]
@@ -64,10 +65,10 @@ EAGER = [(False, False), (True, False), (False, True), (True, True)]
 
 def _three_at_once(cupy: Cupy) -> list[str]:
     """Three frames begun before any is waited for; the last two come home."""
-    graph, series, right = _graph(cupy, 31)
+    graphs, series, right = _graphs(cupy, 31)
     for frame in series[:3]:
-        graph.begin(*frame)
-    return told("frame", graph.finish(1), right[1]) + told("frame", graph.finish(2), right[2])
+        graphs.begin(*frame)
+    return told("frame", graphs.finish(1), right[1]) + told("frame", graphs.finish(2), right[2])
 
 
 @pytest.mark.parametrize("eager", EAGER)
@@ -93,20 +94,20 @@ def test_a_forgotten_wait_is_found(wait: str, monkeypatch: pytest.MonkeyPatch) -
     assert source.count(wait) == 1
     mutant = ModuleType("mutant")
     exec(compile(source.replace(wait, "None"), "mutant", "exec"), vars(mutant))  # noqa: S102
-    monkeypatch.setitem(globals(), "FrameGraph", mutant.FrameGraph)
+    monkeypatch.setitem(globals(), "FrameGraphs", mutant.FrameGraphs)
     assert any(_three_at_once(Cupy(eager=eager)) for eager in EAGER)
 
 
 def test_a_threshold_acts_from_the_next_frame_on(cupy: Any) -> None:
     """Set between two frames that are both under way, it acts on the second."""
-    graph, series, right = _graph(cupy, 257)
+    graphs, series, right = _graphs(cupy, 257)
     case = cases.frame_case(257, TICKS)
-    graph.begin(*series[0])
-    graph.set_threshold(np.full(case.threshold_w.shape, np.inf))
-    graph.begin(*series[1])
-    assert told("frame", graph.finish(0), right[0]) == []
+    graphs.begin(*series[0])
+    graphs.set_threshold(np.full(case.threshold_w.shape, np.inf))
+    graphs.begin(*series[1])
+    assert told("frame", graphs.finish(0), right[0]) == []
     assert right[1].synchrony.any()
-    assert not graph.finish(1).synchrony.any()
+    assert not graphs.finish(1).synchrony.any()
 
 
 def test_nothing_is_allocated_while_captured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,18 +121,26 @@ def test_nothing_is_allocated_while_captured(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(cuda_graph.cuda_frame, "compute", with_more)
     with pytest.raises(KernelError, match="zeros while a graph is captured"):
-        _graph(cupy, 31)
+        _graphs(cupy, 31)[0].begin(*frames(0, 31, TICKS)[0])
 
 
 def test_a_frame_that_is_gone_is_refused() -> None:
-    """Only the last two are kept."""
+    """Only the last two of a length are kept."""
     need_compiler()
-    graph, series, _ = _graph(Cupy(), 1)
+    graphs, series, _ = _graphs(Cupy(), 1)
     for frame in series[:3]:
-        graph.begin(*frame)
+        graphs.begin(*frame)
     for number in (0, 3):
-        with pytest.raises(ValueError, match=f"frame {number} is not queued; 3 were"):
-            graph.finish(number)
+        with pytest.raises(ValueError, match=rf"frame {number} is not kept; .*: \[1, 2\]"):
+            graphs.finish(number)
+
+
+def test_frames_of_every_length_share_one_past(cupy: Any) -> None:
+    """Each length is captured when it first comes; the ring and its place are of all of them."""
+    lengths = (7, 1, 30, 7, 1, 1, 40, 7, 30)
+    graphs, series, right = _graphs(cupy, 31, lengths)
+    for frame, one in zip(series, right, strict=True):
+        assert told("frame", graphs.finish(graphs.begin(*frame)), one) == []
 
 
 def test_sites_side_by_side(cupy: Any) -> None:
