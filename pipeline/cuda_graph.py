@@ -1,9 +1,9 @@
 """
 Frames through captured graphs, one for each length: pinned memory, one copy up, one copy down.
 
-Two slots of a length alternate, so that the next frame goes up while this one is computed. Whatever
-changes from frame to frame is in device memory (`cuda_frame.Ring.at`), and all lengths share it; the
-host reads nothing in between.
+Two slots of a length alternate, so that the next frame goes up while this one is computed.
+Whatever changes from frame to frame is in device memory (`cuda_frame.Ring.at`), and all lengths
+share it; the host reads nothing in between.
 """
 
 from __future__ import annotations

@@ -229,7 +229,7 @@ class _Kernel:
             _argument(self._library, *one, value, place)
             for one, value, place in zip(wanted, args, given, strict=True)
         ]
-        _no_overlap(name, [(k, a) for (k, _), a in zip(wanted, args, strict=True) if "*" in k])
+        _no_overlap(name, [(*w, a) for w, a in zip(wanted, args, strict=True) if "*" in w[0]])
         dims = (ctypes.c_uint * 6)(*(*grid, 1, 1)[:3], *(*block, 1, 1)[:3])
 
         def run() -> None:
@@ -249,12 +249,13 @@ class _Kernel:
             self._cupy.current.put(run)
 
 
-def _no_overlap(name: str, arrays: list[tuple[str, Any]]) -> None:
+def _no_overlap(kernel: str, arrays: list[tuple[str, str, Any]]) -> None:
     """The shim gives each argument memory of its own, so no two may share what is written."""
-    for k, (kind, one) in enumerate(arrays):
-        for other_kind, other in arrays[k + 1 :]:
+    for k, (kind, name, one) in enumerate(arrays):
+        for other_kind, other_name, other in arrays[k + 1 :]:
             both = kind.startswith("const ") and other_kind.startswith("const ")
-            assert both or not np.may_share_memory(one, other), f"{name}: arguments overlap"
+            if not both and np.may_share_memory(one, other):
+                raise KernelError(f"{kernel}: {name} and {other_name} overlap")
 
 
 def _argument(library: Any, kind: str, name: str, value: Any, into: _Argument) -> Any:

@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 
 from operators.kernels import Kernels, reference
+from pipeline import cuda_spectra
 from pipeline.cuda_kernels import CudaKernels, kernels
-from pipeline.cuda_launch import SUBJECTS, sources
+from pipeline.cuda_launch import SUBJECTS, Launcher, sources, whole
 from tests.cuda import compare
 from tests.cuda.cases import SIZES, frame_case
-from tests.cuda.on_cpu import SIGNATURE, Cupy, KernelError, need_compiler
+from tests.cuda.on_cpu import (
+    SIGNATURE,
+    Cupy,
+    KernelError,
+    _Argument,
+    _argument,
+    _library,
+    _Module,
+    need_compiler,
+)
 
 SOME = SIZES[:-1]
 
@@ -157,3 +167,26 @@ def test_arguments_of_another_type_are_refused() -> None:
         device.frame_means(x_w, np.zeros((4, 8), bool), samples_per_frame=2)
     with pytest.raises(KernelError, match="read on the host"):
         bool(x_w[0, 0] > 0)
+
+
+def test_launches_that_cannot_be_right_are_refused() -> None:
+    """Too few arguments, memory given twice, a struct of another size, sizes beyond 32 bits."""
+    need_compiler()
+    cupy = Cupy()
+    launch = Launcher(cupy)
+    x_w, ok = cupy.zeros((4, 8)), cupy.zeros((4, 8), dtype=bool)
+    sizes = np.int64(4), whole(8)
+    with pytest.raises(KernelError, match="frame_means takes 6 arguments, got 5"):
+        launch.warps("frame_means", 4, x_w, ok, x_w, *sizes)
+    with pytest.raises(KernelError, match="frame_means: x_w and mean_w overlap"):
+        launch.warps("frame_means", 4, x_w, ok, x_w[0, :4], ok[1, :4], *sizes)
+    with pytest.raises(KernelError, match="length must be int: int64"):
+        launch.warps("frame_means", 4, x_w, ok, cupy.zeros((4,)), ok[0], np.int64(4), np.int64(8))
+    with pytest.raises(ValueError, match="2147483648 does not fit a 32-bit size"):
+        whole(2**31)
+    window = np.zeros(1, cuda_spectra.WINDOW)
+    library, kernels_of = _library(_Module(cupy, (sources() / "spectra.cu").read_text())._code)
+    assert kernels_of["look"][-1] == ("Window", "t")
+    assert _argument(library, "Window", "t", window, _Argument())
+    with pytest.raises(KernelError, match="t must be Window"):
+        _argument(library, "Window", "t", window.view("u1")[:-8], _Argument())
