@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numba import types
 
 from ._compiled import b1, compiled, f8, i8, inner, read
 
-__all__ = ["lagged", "means", "medians", "pushed", "stats"]
+__all__ = ["lagged", "means", "medians", "middles", "pushed", "stats"]
 
 
 @inner
@@ -128,3 +129,33 @@ def lagged(x_w: Any, valid: Any, out: Any) -> None:
             for t in range(n_time - lag):
                 room[t] = later[t] * moved_w[t]
             out[row, lag] = _fold(room, n_time - lag)
+
+
+@compiled(types.void(read(f8, 2), read(b1, 2), read(f8, 2), read(f8, 1), f8[:, ::1]))
+def middles(maxima: Any, filled: Any, ordered: Any, levels: Any, out: Any) -> None:
+    """
+    `extremes.moments`; ``out`` (channel, 3 + level): count, mean, spread, quantiles.
+
+    ``ordered``: the maxima that count in ascending order, the rest infinite.
+    """
+    room = np.empty(maxima.shape[1])
+    for row in range(maxima.shape[0]):
+        y, use, count, blocks = maxima[row], filled[row], 0, maxima.shape[1]
+        for k in range(blocks):
+            count += use[k]
+            room[k] = y[k] if use[k] else y[k] * 0.0
+        some = max(count, 1)
+        mean = _fold(room, blocks) / some
+        for k in range(blocks):
+            off = (y[k] - mean) * (1.0 if use[k] else 0.0)
+            room[k] = off * off
+        out[row, 0], out[row, 1] = count, mean
+        out[row, 2] = math.sqrt(_fold(room, blocks) / some)
+        for n in range(len(levels)):
+            last = max(count - 1, 0)
+            place = last * levels[n]
+            low = math.floor(place)
+            high = min(low + 1, last)
+            below = ordered[row, low] if count else 0.0
+            above = ordered[row, high] if count else 0.0
+            out[row, 3 + n] = min(below + (place - low) * (above - below), above)

@@ -9,17 +9,19 @@ import numpy as np
 from operators import decimation, ramps
 from operators import steps as _reference_steps
 from operators.diversity import DiversityState, Movement
+from operators.extremes import MIDDLE, Moments
 from operators.noise import NoiseState
 
 from . import Frame, FramePlan, Kernels, Scan, StepPlan
 from ._diversity import moves, peaks
 from ._periodogram import periodogram, plan
-from ._seconds import lagged, means, medians, pushed, stats
+from ._seconds import lagged, means, medians, middles, pushed, stats
 from ._steps import ratios, switched
 from ._sums import changed, counted, node_sums, voted
 
 __all__ = ["KERNELS", "frame", "periodogram", "plan", "scan", "two_threshold"]
 
+_LEVELS = np.array(MIDDLE)
 _GROUPS = np.array(_reference_steps.GROUPS, np.int64)
 
 
@@ -176,6 +178,15 @@ def coincidence_factor(x_w: Any, valid: Any, state: DiversityState) -> tuple[Any
     return np.array([[share]]), DiversityState(tail_w, known)
 
 
+def block_moments(maxima: Any, filled: Any) -> Moments:
+    """As `extremes.moments`."""
+    out = np.empty((maxima.shape[0], 3 + len(_LEVELS)))
+    ordered = np.sort(np.where(filled, maxima, np.inf), axis=-1)
+    maxima, filled = np.ascontiguousarray(maxima), np.ascontiguousarray(filled)
+    middles(maxima, filled, ordered, _LEVELS, out)
+    return Moments(out[:, 0], out[:, 1], out[:, 2], out[:, 3:])
+
+
 def _warm() -> None:
     """Compiled or loaded with this module's import: the signatures are stated."""
 
@@ -186,6 +197,7 @@ KERNELS = Kernels(
     scan,
     two_threshold,
     autocovariance,
+    block_moments,
     plan,
     periodogram,
     decimation.newest,
