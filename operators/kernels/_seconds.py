@@ -10,7 +10,10 @@ from numba import types
 
 from ._compiled import b1, compiled, f8, i8, inner, read
 
-__all__ = ["lagged", "means", "medians", "middles", "pushed", "stats"]
+__all__ = ["lagged", "means", "medians", "middles", "pushed", "slowed", "stats"]
+
+MEASURED = 0.8
+"""Share of the samples behind a slower one that must be measured, as `decimation.newest` has it."""
 
 
 @inner
@@ -159,3 +162,25 @@ def middles(maxima: Any, filled: Any, ordered: Any, levels: Any, out: Any) -> No
             below = ordered[row, low] if count else 0.0
             above = ordered[row, high] if count else 0.0
             out[row, 3 + n] = min(below + (place - low) * (above - below), above)
+
+
+@compiled(
+    types.void(
+        read(f8, 2), read(b1, 2), read(f8, 1), types.UniTuple(i8, 2),
+        types.Tuple((f8[:, ::1], b1[:, ::1])),
+    )
+)  # fmt: skip
+def slowed(tail_w: Any, valid: Any, taps: Any, steps: Any, out: Any) -> None:
+    """`decimation.newest`; ``steps``: first sample behind the first one made, samples per one."""
+    (first, factor), (x_w, enough) = steps, out
+    length, room = len(taps), np.empty(len(taps))
+    for row in range(x_w.shape[0]):
+        for n in range(x_w.shape[1]):
+            start, count = first + n * factor, 0
+            y, ok = tail_w[row, start : start + length], valid[row, start : start + length]
+            for k in range(length):
+                room[k] = y[k] * taps[k]
+            for k in range(length):
+                count += ok[k]
+            x_w[row, n] = _fold(room, length)
+            enough[row, n] = count / length >= MEASURED

@@ -15,7 +15,7 @@ from operators.noise import NoiseState
 from . import Frame, FramePlan, Kernels, Scan, StepPlan
 from ._diversity import moves, peaks
 from ._periodogram import periodogram, plan
-from ._seconds import lagged, means, medians, middles, pushed, stats
+from ._seconds import lagged, means, medians, middles, pushed, slowed, stats
 from ._steps import ratios, switched
 from ._sums import changed, counted, node_sums, voted
 
@@ -73,7 +73,8 @@ def _counts(flags: Any, tree: tuple[Any, Any], nodes: int) -> Any:
 
 def _changed(new: tuple[Any, Any], past: ramps.RampState, lag: int) -> tuple[Any, Any]:
     found = np.empty(new[0].shape), np.empty(new[0].shape, bool)
-    changed(new, (past.tail_w, past.tail_valid), lag, *found)
+    old = np.ascontiguousarray(past.tail_w), np.ascontiguousarray(past.tail_valid)
+    changed(new, old, lag, *found)
     return found
 
 
@@ -121,6 +122,18 @@ def frame_means(x_w: Any, valid: Any, *, samples_per_frame: int) -> tuple[Any, A
     x_w, valid = np.ascontiguousarray(x_w), np.ascontiguousarray(valid)
     means(x_w, valid, samples_per_frame, mean_w, some)
     return mean_w, some
+
+
+def newest(tail_w: Any, valid: Any, taps: Any, *, factor: int, count: int) -> tuple[Any, Any]:
+    """As `decimation.newest`."""
+    if factor == 1:
+        return decimation.newest(tail_w, valid, taps, factor=1, count=count)
+    shape = (tail_w.shape[0], count)
+    out = np.empty(shape), np.empty(shape, bool)
+    first = tail_w.shape[1] - len(taps) - factor * (count - 1)
+    tail_w, valid = np.ascontiguousarray(tail_w), np.ascontiguousarray(valid)
+    slowed(tail_w, valid, taps, (first, factor), out)
+    return out
 
 
 def second_stats(x_w: Any, valid: Any, *, samples_per_second: int) -> tuple[Any, Any, Any, Any]:
@@ -200,7 +213,7 @@ KERNELS = Kernels(
     block_moments,
     plan,
     periodogram,
-    decimation.newest,
+    newest,
     remember,
     noise_scale,
     second_stats,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from operators import diversity, noise, oscillations, segments, steps
+from operators import decimation, diversity, noise, oscillations, segments, steps
 from operators.kernels import FramePlan, StepPlan, cpu, reference, tree
 from operators.kernels.tolerances import CPU, Tolerance
 from operators.ramps import RampState
@@ -271,3 +271,16 @@ def test_block_moments(blocks):
     pair = [k.block_moments(*frozen(maxima, filled)) for k in both]
     for a, b in zip(*pair, strict=True):
         near(a, b, CPU["block_moments"])
+
+
+@pytest.mark.parametrize(("factor", "count"), [(1, 4), (3, 7), (5, 16), (15, 32)])
+def test_newest(factor, count):
+    """A slower series has the reference's bits, and what of it was measured."""
+    taps = decimation.taps(factor)
+    x, ok, _ = power(np.random.default_rng(factor), 5, (count + 13) * factor + 2)
+    both = (cpu.KERNELS, reference.KERNELS)
+    pair = [k.newest(*frozen(x, ok, taps), factor=factor, count=count) for k in both]
+    for a, b in zip(*pair, strict=True):
+        near(a, b, CPU["newest"])
+    assert pair[0][1].any()
+    assert not pair[0][1].all()
