@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from operators import decimation, diversity, noise, ramps, steps, whitening
-from operators.kernels import Frame, FramePlan, Kernels, Scan, StepPlan
+from operators import decimation, diversity, noise, ramps, steps
+from operators.kernels import Frame, FramePlan, Kernels, Scan, StepPlan, reference
 from operators.oscillations import OscillationState
 from pipeline import cuda_frame, cuda_spectra, cuda_unison
 from pipeline.cuda_launch import Launcher, whole
@@ -33,12 +33,13 @@ def kernels(cupy: Any, number: int = 0) -> Kernels:
     Return the kernels on GPU ``number`` of ``cupy``; nothing is compiled yet.
 
     Arrays decide: what is called with arrays of the host (the step detector's) is computed there.
+    What has no kernel of its own is made of CuPy's functions, as the reference is.
     """
     device = CudaKernels(cupy)
     host = functools.cache(_host_kernels)
 
     def chosen(name: str, first: int) -> Callable[..., Any]:
-        function = getattr(device, name)
+        function = getattr(device, name, None) or getattr(reference.KERNELS, name)
 
         def run(*args: Any, **how: Any) -> Any:
             if type(args[first]) is np.ndarray:
@@ -66,8 +67,6 @@ def _host_kernels() -> Kernels:
 
 class CudaKernels:
     """The same functions as every other device's, and what they share: compiled code, tables."""
-
-    autocovariance = staticmethod(whitening.autocovariance)
 
     def __init__(self, cupy: Any) -> None:
         self.launch = Launcher(cupy)

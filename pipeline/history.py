@@ -47,10 +47,7 @@ def later(history: list[Ticks], new: Ticks, per_s: int, depth: int) -> list[Tick
     """
     xp, ticks = array_namespace(new.mean_w), new.mean_w.shape[1]
     if ticks > per_s:
-        seconds = [
-            Ticks(*(xp.asarray(a[:, k : k + per_s], copy=True) for a in new))
-            for k in range(0, ticks, per_s)
-        ]
+        seconds = [Ticks(*(a[:, k : k + per_s] for a in new)) for k in range(0, ticks, per_s)]
     elif history and history[-1].mean_w.shape[1] < per_s:
         open_ = history[-1]
         history = history[:-1]

@@ -9,17 +9,19 @@ import numpy as np
 from operators import decimation, ramps
 from operators import steps as _reference_steps
 from operators.diversity import DiversityState, Movement
+from operators.extremes import MIDDLE, Moments
 from operators.noise import NoiseState
 
 from . import Frame, FramePlan, Kernels, Scan, StepPlan
 from ._diversity import moves, peaks
 from ._periodogram import periodogram, plan
-from ._seconds import lagged, means, medians, pushed, stats
+from ._seconds import lagged, means, medians, middles, pushed, slowed, stats
 from ._steps import ratios, switched
 from ._sums import changed, counted, node_sums, voted
 
 __all__ = ["KERNELS", "frame", "periodogram", "plan", "scan", "two_threshold"]
 
+_LEVELS = np.array(MIDDLE)
 _GROUPS = np.array(_reference_steps.GROUPS, np.int64)
 
 
@@ -71,7 +73,8 @@ def _counts(flags: Any, tree: tuple[Any, Any], nodes: int) -> Any:
 
 def _changed(new: tuple[Any, Any], past: ramps.RampState, lag: int) -> tuple[Any, Any]:
     found = np.empty(new[0].shape), np.empty(new[0].shape, bool)
-    changed(new, (past.tail_w, past.tail_valid), lag, *found)
+    old = np.ascontiguousarray(past.tail_w), np.ascontiguousarray(past.tail_valid)
+    changed(new, old, lag, *found)
     return found
 
 
@@ -119,6 +122,18 @@ def frame_means(x_w: Any, valid: Any, *, samples_per_frame: int) -> tuple[Any, A
     x_w, valid = np.ascontiguousarray(x_w), np.ascontiguousarray(valid)
     means(x_w, valid, samples_per_frame, mean_w, some)
     return mean_w, some
+
+
+def newest(tail_w: Any, valid: Any, taps: Any, *, factor: int, count: int) -> tuple[Any, Any]:
+    """As `decimation.newest`."""
+    if factor == 1:
+        return decimation.newest(tail_w, valid, taps, factor=1, count=count)
+    shape = (tail_w.shape[0], count)
+    out = np.empty(shape), np.empty(shape, bool)
+    first = tail_w.shape[1] - len(taps) - factor * (count - 1)
+    tail_w, valid = np.ascontiguousarray(tail_w), np.ascontiguousarray(valid)
+    slowed(tail_w, valid, taps, (first, factor), out)
+    return out
 
 
 def second_stats(x_w: Any, valid: Any, *, samples_per_second: int) -> tuple[Any, Any, Any, Any]:
@@ -176,6 +191,15 @@ def coincidence_factor(x_w: Any, valid: Any, state: DiversityState) -> tuple[Any
     return np.array([[share]]), DiversityState(tail_w, known)
 
 
+def block_moments(maxima: Any, filled: Any) -> Moments:
+    """As `extremes.moments`."""
+    out = np.empty((maxima.shape[0], 3 + len(_LEVELS)))
+    ordered = np.sort(np.where(filled, maxima, np.inf), axis=-1)
+    maxima, filled = np.ascontiguousarray(maxima), np.ascontiguousarray(filled)
+    middles(maxima, filled, ordered, _LEVELS, out)
+    return Moments(out[:, 0], out[:, 1], out[:, 2], out[:, 3:])
+
+
 def _warm() -> None:
     """Compiled or loaded with this module's import: the signatures are stated."""
 
@@ -186,9 +210,10 @@ KERNELS = Kernels(
     scan,
     two_threshold,
     autocovariance,
+    block_moments,
     plan,
     periodogram,
-    decimation.newest,
+    newest,
     remember,
     noise_scale,
     second_stats,

@@ -22,6 +22,7 @@ CPU: dict[str, Tolerance] = {
     "scan": EXACT,
     "two_threshold": EXACT,
     "autocovariance": EXACT,
+    "block_moments": EXACT,
     "newest": EXACT,
     "remember": EXACT,
     "noise_scale": EXACT,

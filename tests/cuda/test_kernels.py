@@ -106,6 +106,9 @@ def test_the_record_is_whole() -> None:
     record = kernels(Cupy())
     assert isinstance(record, Kernels)
     assert record.name == "cuda"
+    missing = {name for name in Kernels._fields if not hasattr(CudaKernels, name)}
+    host_only = {"autocovariance", "block_moments"}
+    assert missing == {"name", "warm", *host_only}
 
 
 def test_arrays_of_the_host_stay_there() -> None:
