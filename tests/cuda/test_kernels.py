@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from operators.kernels import Kernels, reference
+from operators.kernels import Kernels, cpu, reference
 from pipeline import cuda_spectra
 from pipeline.cuda_kernels import CudaKernels, kernels
 from pipeline.cuda_launch import SUBJECTS, Launcher, sources, whole
 from tests.cuda import compare
-from tests.cuda.cases import SIZES, frame_case
+from tests.cuda.cases import DESIGN, SIZES, frame_case, spectral_case
 from tests.cuda.on_cpu import (
     SIGNATURE,
     Cupy,
@@ -50,6 +50,25 @@ def test_two_threshold(cupy: Any, size: int) -> None:
 def test_periodogram(cupy: Any, size: int, hops: int) -> None:
     """Counts exact, the rest within the table, over hops that build on one another."""
     assert compare.periodogram(cupy, min(size, 40), hops) == []
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_no_number_teaches_nothing(cupy: Any, bad: float) -> None:
+    """A measured sample that is none: the CPU's kernel says the same, and all of it is finite."""
+    x_w, valid, state = spectral_case(8, 3)
+    x_w[3, 40], valid[3, 40] = bad, True
+    found = []
+    for device, place in ((kernels(cupy), cupy), (cpu.KERNELS, np)):
+        plan = device.spectral_plan(DESIGN, place.zeros((1,)))
+        given = (x_w, valid, state) if place is np else compare.there(cupy, (x_w, valid, state))
+        found.append(compare.home(cupy, device.periodogram(*given, plan=plan)))
+    (said, after), (right, after_right) = found
+    assert compare.told("periodogram", said, right) == []
+    past = [(one.background_w2, one.sums, one.learned) for one in (after, after_right)]
+    assert [compare.near("periodogram.sums", *pair) for pair in zip(*past, strict=True)] == [
+        True
+    ] * 3
+    assert all(np.isfinite(part).all() for part in (*said, *past[0]))
 
 
 @pytest.mark.parametrize("size", SOME)

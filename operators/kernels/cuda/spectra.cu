@@ -10,10 +10,12 @@
 #define CLIP 10.0
 #define FULL 1.25
 #define VALID_SHARE 0.8
+#define NO_NUMBER (-(1 << 30))  // more than any count makes good
 #define TINY 1.4916681462400413e-154  // root of the smallest normal number
 
 // Tapered differences of the newest `samples` of `window`, zeros behind them up to twice as many;
-// how many were measured at both ends is added to `count` (channel), zero before.
+// how many were measured at both ends is added to `count` (channel), zero before. If something in
+// it is no number, the count is below zero: the window says nothing and teaches nothing.
 extern "C" __global__ void window_moves(const double* x_w, const bool* valid, const long long* at,
                                         const double* taper, double* moved_w, int* count,
                                         int samples, int window, int depth) {
@@ -27,9 +29,11 @@ extern "C" __global__ void window_moves(const double* x_w, const bool* valid, co
         if (both) change_w = x_w[channel * depth + here] - x_w[channel * depth + before];
         change_w = change_w * taper[k];
     }
+    const bool number = fabs(change_w) < infinity();
+    if (!number) atomicMin(&count[channel], NO_NUMBER);
     const int measured = __popc(__ballot_sync(EVERY_LANE, both));
     if (lane() == 0 && measured > 0) atomicAdd(&count[channel], measured);
-    if (k < 2 * samples) moved_w[channel * 2 * samples + k] = change_w;
+    if (k < 2 * samples) moved_w[channel * 2 * samples + k] = number ? change_w : 0.0;
 }
 
 // One window of a design; a bin is counted among all windows' bins.
@@ -63,8 +67,10 @@ __device__ __forceinline__ double mean_near(const double* past, const long long*
     return sum * per_bin[NEAR_WEIGHT * t.all + bin];
 }
 
-// Squared amplitude of a bin of the padded spectrum.
-__device__ __forceinline__ double power_of(const double* spectrum, const Window& t, int bin) {
+// Squared amplitude of a bin of the padded spectrum; nothing where it is no number's.
+__device__ __forceinline__ double power_of(const double* spectrum, const int* count,
+                                           const Window& t, int bin) {
+    if (count[blockIdx.x] < 0) return 0.0;
     const double* z = spectrum + 2 * ((long long)blockIdx.x * (t.samples + 1) + t.first_bin + bin);
     return z[0] * z[0] + z[1] * z[1];
 }
@@ -89,7 +95,7 @@ extern "C" __global__ void look(const double* spectrum, const int* count, const 
     for (int k = threadIdx.x; k < t.bins; k += blockDim.x) {
         const double smooth = mean_near(past, near, per_bin, t, t.place + k);
         log_smooth[k] = log(larger(smooth, TINY));
-        log_power[k] = log(larger(power_of(spectrum, t, k), TINY));
+        log_power[k] = log(larger(power_of(spectrum, count, t, k), TINY));
     }
     __syncthreads();  // the logarithms are there
     for (int k = threadIdx.x; k < t.wides; k += blockDim.x) {
@@ -107,7 +113,7 @@ extern "C" __global__ void look(const double* spectrum, const int* count, const 
         const int bin = t.place + k;
         const long long here = from + k;
         const double* table = per_bin + bin;
-        const double power = power_of(spectrum, t, k), old = past[k];
+        const double power = power_of(spectrum, count, t, k), old = past[k];
         const double smooth = mean_near(past, near, per_bin, t, bin);
         // neighbours are those among all bins, as the reference has it; the old ones
         const double left = past_w2[row + max(bin - 1, 0)];

@@ -106,6 +106,11 @@ SHIM_PLAIN T atomicMax(T* place, T value) {
     static_assert(T(0.5) == 0, "no atomics on floats");
     return shim::atomic(place, [value](T x) { return x < value ? value : x; });
 }
+template <class T>
+SHIM_PLAIN T atomicMin(T* place, T value) {
+    static_assert(T(0.5) == 0, "no atomics on floats");
+    return shim::atomic(place, [value](T x) { return value < x ? value : x; });
+}
 
 inline long long __double_as_longlong(double x) { return (long long)shim::bits(x); }
 SHIM_PLAIN inline double __longlong_as_double(long long raw) {
