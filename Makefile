@@ -14,7 +14,7 @@ DATA ?=
 SCORE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-long demo score bench kafka image lock clean
+.PHONY: help setup check format test test-long demo score bench bench-kernels kafka image lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -54,6 +54,9 @@ score: setup ## the detectors against their bounds, each figure with its 95 % in
 
 bench: setup ## samples per second, in-process and through the broker
 	$(BIN)/python -m tests.bench
+
+bench-kernels: setup ## the hot path by size, beside a copy, the reference and plain NumPy
+	$(BIN)/python -m tests.bench.kernels
 
 kafka: setup ## a broker in the foreground (PORT=9092, DATA=folder to keep its data)
 	@$(BIN)/python -m replay.broker --port $(PORT) $(if $(DATA),--data $(DATA))

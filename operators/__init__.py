@@ -16,7 +16,8 @@ One line each (the maths and the measured figures: ``docs/operators.md``):
 `whitening.innovations`             what each sample adds to what the autoregression foretold
 `steps.box_sums`                    sums over 16 windows that end at each sample
 `steps.likelihood_ratio`            largest mean shift over 16 windows, over its threshold
-`extremes.tail`                     Gumbel's law of block maxima
+`extremes.moments`                  what block maxima say before a law is fitted
+`extremes.tail`, `extremes.fitted`  Gumbel's law of block maxima
 `extremes.level`                    threshold for a rate of false alarms, from that law
 `trigger.two_threshold`             statistic -> active, with hysteresis
 `synchrony.moved`                   depth and count of the channels that stepped, up and down

@@ -7,10 +7,10 @@ from array_api_compat import array_namespace
 
 from . import _arrays, _check
 
-__all__ = ["Tail", "level", "tail"]
+__all__ = ["MIDDLE", "Moments", "Tail", "fitted", "level", "moments", "tail"]
 
 _EULER = 0.5772156649015329
-_MIDDLE = (0.2, 0.5, 0.8)
+MIDDLE = (0.2, 0.5, 0.8)
 _CONVEX, _CONVEX_MOST = 3.0, 0.25
 """A tail that is wider than the prior's goes on widening: its slope between the rarest blocks of 80
 hours, on PDUs of 160 real servers, is 0.2 to 0.3 above that of an hour's blocks."""
@@ -25,9 +25,38 @@ class Tail(NamedTuple):
     """Standard error of the scale, as a share of it."""
 
 
+class Moments(NamedTuple):
+    """What blocks say before a law is fitted; (channel,) but for one."""
+
+    count: Any
+    mean: Any
+    spread: Any
+    """Standard deviation."""
+    middle: Any
+    """Quantiles at `MIDDLE`; (channel, 3)."""
+
+
 def _reduced(share: float) -> float:
     """Gumbel's quantile of location 0 and scale 1."""
     return -math.log(-math.log(share))
+
+
+def moments(maxima: Any, filled: Any) -> Moments:
+    """
+    Count, mean, spread and the quantiles at 0.2, 0.5 and 0.8 of the blocks that count.
+
+    ``maxima`` and ``filled`` as in `tail`.
+    """
+    _check.frame(maxima, name="maxima", axes=("channel", "block"))
+    _check.match(filled, maxima.shape, name="filled")
+    xp = array_namespace(maxima)
+    use = xp.astype(filled, maxima.dtype)
+    count = _arrays.fold_sum(use, axis=-1)
+    some = xp.where(count > 0, count, xp.ones_like(count))
+    mean = _arrays.fold_sum(maxima * use, axis=-1) / some
+    off = (maxima - mean[:, None]) * use
+    spread = xp.sqrt(_arrays.fold_sum(off * off, axis=-1) / some)
+    return Moments(count, mean, spread, _arrays.masked_quantiles(maxima, filled, MIDDLE))
 
 
 def tail(maxima: Any, filled: Any, heavy: Any, *, prior: tuple[Any, Any, float]) -> Tail:
@@ -54,18 +83,15 @@ def tail(maxima: Any, filled: Any, heavy: Any, *, prior: tuple[Any, Any, float])
     never below the prior's, and above it only for what is over half a standard error (about
     ``1/sqrt(blocks)``) where tails are not heavy.
     """
-    _check.frame(maxima, name="maxima", axes=("channel", "block"))
-    _check.match(filled, maxima.shape, name="filled")
-    xp = array_namespace(maxima)
-    place, least, weight = prior
-    use = xp.astype(filled, maxima.dtype)
-    count = _arrays.fold_sum(use, axis=-1)
-    some = xp.where(count > 0, count, xp.ones_like(count))
-    mean = _arrays.fold_sum(maxima * use, axis=-1) / some
-    off = (maxima - mean[:, None]) * use
-    spread = xp.sqrt(_arrays.fold_sum(off * off, axis=-1) / some) * (math.sqrt(6) / math.pi)
-    middle = _arrays.masked_quantiles(maxima, filled, _MIDDLE)
-    low, half, high = (_reduced(share) for share in _MIDDLE)
+    return fitted(moments(maxima, filled), heavy, prior=prior)
+
+
+def fitted(found: Moments, heavy: Any, *, prior: tuple[Any, Any, float]) -> Tail:
+    """`tail` of what `moments` found."""
+    xp = array_namespace(found.mean)
+    (place, least, weight), (count, mean, _, middle) = prior, found
+    spread = found.spread * (math.sqrt(6) / math.pi)
+    low, half, high = (_reduced(share) for share in MIDDLE)
     core = (middle[:, 2] - middle[:, 0]) / (high - low)
     error = 1 / xp.sqrt(count + weight)
     scale = (count * xp.where(heavy, spread, core) + weight * least) / (count + weight)

@@ -110,6 +110,7 @@ def _run(args: argparse.Namespace) -> int:
 
     check_ages(settings.archive.retain)
     device = choose(settings.device)
+    device.kernels().warm()  # before the group is joined: nothing is compiled in the stream
 
     def prepare(cluster: Cluster) -> OpenLane:
         log.info("%s", device.line)

@@ -32,6 +32,9 @@ from schemas.units import NS_PER_S
 
 __all__ = ["Engine"]
 
+NOISE_S = 60
+"""Seconds whose peaks say what a leaf usually moves."""
+
 
 class Engine:
     """
@@ -75,7 +78,9 @@ class Engine:
         leaves = up(np.zeros((len(layout.leaves), 1)))
         return EngineState(
             **self._ingest.start(),
-            noise=noise.start(leaves),
+            noise=noise.start(leaves, memory_s=NOISE_S),
+            peaks=[],
+            known_s=np.zeros(len(layout.leaves), np.int64),
             diversity=diversity.start(leaves, window=self.detect.diversity_window_s),
             spectra=self._spectra.start(),
             pending=[],
@@ -211,13 +216,16 @@ class Engine:
         x = parts[f"x:{grid.level}"]
         means_w, _ = kernels.frame_means(x, np.ones_like(x, bool), samples_per_frame=grid.rate)
         peak_w = parts["peak_w"]
-        before_s = self.device.download(state.noise.warm_s)
-        state.noise = kernels.remember(up(peak_w), up(peak_w >= 0), state.noise)
-        warm_s = before_s[:, None] + np.add.accumulate(peak_w >= 0, axis=1)
-        cold = np.count_nonzero(warm_s < detect.warm_s, axis=0)
-        warm = warm_s[:, -1] >= detect.warm_s
+        known = peak_w >= 0
+        known_s = state.known_s[:, None] + np.add.accumulate(known, axis=1)
+        cold = np.count_nonzero(known_s < detect.warm_s, axis=0)
+        state.known_s = np.minimum(known_s[:, -1], NOISE_S)
+        state.peaks = [*state.peaks, *np.ascontiguousarray(peak_w.T)]
         if state.end_ns // NS_PER_S % BLOCK_S == 0:
-            scale_w = np.where(warm, self.device.download(kernels.noise_scale(state.noise)), np.inf)
+            latest_w, state.peaks = np.stack(state.peaks, axis=1), []
+            state.noise = kernels.remember(up(latest_w), up(latest_w >= 0), state.noise)
+            scale_w = self.device.download(kernels.noise_scale(state.noise))
+            scale_w = np.where(state.known_s >= detect.warm_s, scale_w, np.inf)
             floor_w = np.abs(means_w[:, -1]) * detect.moved_floor_share + 1e-9
             state.moved_threshold_w = up(np.maximum(detect.moved_factor * scale_w, floor_w))
         return means_w, cold
@@ -240,7 +248,7 @@ class Engine:
     ) -> None:
         """Windows, state and forecasts of one second."""
         bands = self._spectra.bands.step(state, looks)
-        second = second_stats(self.layout, part, end_ns)
+        second = second_stats(self.layout, part, end_ns, self._kernels)
         second = second._replace(bands_w=self._bands.step(looks, second.share))
         outcome.windows.extend(self._windows.step(state.windows, second))
         top = self.layout.top

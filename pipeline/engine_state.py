@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, NamedTuple, Protocol
 
-from operators import diversity, noise, oscillations, ramps
+from operators import diversity, noise, oscillations
 from operators.kernels import Kernels
 from pipeline.cause_state import CauseTrack
 from pipeline.load_loss_state import LossTrack
+from pipeline.history import Ticks
 from pipeline.oscillation_state import OscillationTrack
 from pipeline.outlook_state import OutlookState
 from pipeline.ramp_state import RampTrack
@@ -46,8 +47,12 @@ class Outcome(NamedTuple):
 class EngineState:
     """One site's memory; arrays live on the device, the rest on the host."""
 
-    ramp: ramps.RampState
+    history: list[Ticks]
     noise: noise.NoiseState
+    peaks: list[Any]
+    """Leaves' peaks of the seconds since the last whole ten, which `noise` does not have yet."""
+    known_s: Any
+    """Seconds behind what is known of a leaf's noise, those too; (leaf,) int64, on the host."""
     moved_threshold_w: Any
     steps: StepTrack
     diversity: diversity.DiversityState
@@ -64,7 +69,7 @@ class EngineState:
     causes: CauseTrack
 
 
-_ON_DEVICE = ("ramp", "noise", "moved_threshold_w", "diversity")
+_ON_DEVICE = ("noise", "moved_threshold_w", "diversity")
 
 
 def moved(state: EngineState, move: Any) -> EngineState:
@@ -78,4 +83,5 @@ def moved(state: EngineState, move: Any) -> EngineState:
 
     spectra = {name: each(spectrum) for name, spectrum in state.spectra.items()}
     fields = {name: each(getattr(state, name)) for name in _ON_DEVICE}
-    return dataclasses.replace(state, spectra=spectra, **fields)
+    history = [each(part) for part in state.history]
+    return dataclasses.replace(state, spectra=spectra, history=history, **fields)

@@ -13,6 +13,7 @@ from operators.kernels.reference import up_the_tree
 from pipeline.align_state import Block
 from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice, EngineState
+from pipeline.history import Ticks, forget, later, newest
 from pipeline.layout import SiteLayout
 from pipeline.ramp_state import Moved, RampView
 from pipeline.step_stage import StepStage
@@ -32,6 +33,7 @@ class Ingest:
         self.steps = StepStage(layout, detect, self._kernels)
         self._per_s = layout.ticks_per_s
         self._half = max(self._per_s // 2, 1)
+        self._depth = HISTORY_S * layout.pace * self._per_s
         self._plan = self._planned()
 
     def _planned(self) -> FramePlan:
@@ -57,7 +59,7 @@ class Ingest:
         layout, up = self.layout, self.device.upload
         rows = up(np.zeros((len(layout.channel_ids), 1)))
         return {
-            "ramp": ramps.start(rows, tail=HISTORY_S * layout.pace * self._per_s),
+            "history": [Ticks(*ramps.start(rows, tail=self._depth))],
             "moved_threshold_w": up(np.full(len(layout.leaves), np.inf)),
             "steps": self.steps.start(),
         }
@@ -65,9 +67,10 @@ class Ingest:
     def step(self, state: EngineState, block: Block) -> RampView:
         """Take one block into ``state`` (the caller's own copy); the ramp statistics it gives."""
         mean_w, ok = self._tick_means(state, block)
-        before, home = state.ramp, self.device.download
-        frame = self._kernels.frame(mean_w, ok, before, state.moved_threshold_w, self._plan)
-        state.ramp = _later(before, mean_w, ok)
+        before, home, new = state.history, self.device.download, Ticks(mean_w, ok)
+        past = newest(before, self._per_s)
+        frame = self._kernels.frame(mean_w, ok, past, state.moved_threshold_w, self._plan)
+        state.history = later(before, new, self._per_s, self._depth)
         found = self.steps.frame(state.steps, home(frame.moved_w), home(frame.moved_ok))
         state.pending.append(
             {
@@ -86,19 +89,21 @@ class Ingest:
             found,
             state.pending[-1]["node_w"],
             state.pending[-1]["share"],
-            self._mover(before, mean_w, ok),
+            self._mover(before, new),
             home(state.moved_threshold_w),
             state.reference_w,
         )
 
-    def _mover(self, before: ramps.RampState, mean_w: Any, ok: Any) -> Any:
+    def _mover(self, before: list[Ticks], now: Ticks) -> Any:
         """Answers how far everything moved between two stretches; nothing is computed unasked."""
-        reach, layout, home = before.tail_w.shape[-1], self.layout, self.device.download
+        reach, layout, home = self._depth, self.layout, self.device.download
 
         def moved(first: int, onset: int, tick: int) -> Moved:
-            xp = array_namespace(mean_w)
-            way_w = xp.concat([before.tail_w, mean_w], axis=-1)
-            known = xp.concat([before.tail_valid, ok], axis=-1)
+            xp = array_namespace(now.mean_w)
+            way_w, known = (
+                xp.concat(list(pair), axis=-1)
+                for pair in zip(newest(before, reach), now, strict=True)
+            )
             old = slice(max(first + reach, 0), onset + reach)
             new = slice(max(tick + 1 - self._half, onset) + reach, tick + 1 + reach)
             (was_w, some), (is_w, any_now) = (_mean(way_w[:, s], known[:, s]) for s in (old, new))
@@ -125,24 +130,13 @@ class Ingest:
             valid.append(ok if grid.votes else ok & False)
         xp = array_namespace(means[0])
         if block.resets:
-            state.ramp = state.ramp._replace(
-                tail_valid=state.ramp.tail_valid & self.device.upload(self._kept(block)[:, None])
-            )
+            kept = self.device.upload(self._kept(block)[:, None])
+            state.history = forget(state.history, kept)
         return xp.concat(means, axis=0), xp.concat(valid, axis=0)
 
     def _kept(self, block: Block) -> Any:
         kept = [~block.resets.get(g.level, np.zeros(g.channels, bool)) for g in self.layout.grids]
         return np.concatenate(kept)
-
-
-def _later(past: ramps.RampState, mean_w: Any, ok: Any) -> ramps.RampState:
-    """The newest ticks, as many as the state holds."""
-    xp, depth, ticks = array_namespace(mean_w), past.tail_w.shape[1], mean_w.shape[1]
-    old, new = min(ticks, depth), max(ticks - depth, 0)
-    return ramps.RampState(
-        xp.concat([past.tail_w[:, old:], mean_w[:, new:]], axis=1),
-        xp.concat([past.tail_valid[:, old:], ok[:, new:]], axis=1),
-    )
 
 
 def _mean(x_w: Any, valid: Any) -> tuple[Any, Any]:

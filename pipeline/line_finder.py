@@ -12,7 +12,7 @@ from pipeline.oscillation_state import Feed, Line, Look, OscillationTrack
 __all__ = ["LineFinder"]
 
 LOOKS = {1: 0, 2: 2, 8: 1}
-"""Looks in a row by hop in s that leaves take, 0: `oscillation_hops`; sums of many leaves take 1."""
+"""Looks in a row by hop in s that leaves take, 0: `oscillation_hops`; a sum of many takes 1."""
 
 
 class LineFinder:

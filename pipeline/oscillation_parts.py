@@ -50,7 +50,8 @@ class Parts:
         self, layout: SiteLayout, detect: DetectSettings, feeds: tuple[Feed, ...],
         device: ArrayDevice,
     ) -> None:  # fmt: skip
-        self._layout, self._detect, self._feeds, self._device = layout, detect, feeds, device
+        self._layout, self._detect, self._feeds = layout, detect, feeds
+        self._device, self._kernels = device, device.kernels()
 
     def amplitude(
         self, looks: Looks, feed: int, row: int, freq_hz: float, span_s: float
@@ -201,8 +202,8 @@ class Parts:
         seen = np.flatnonzero(amplitude_w >= SEEN * error_w)
         count = min(SNAPSHOTS, max(int(x.shape[1] / rate_hz * tone.freq_hz / 1.5), 1))
         if count >= 4:
-            z = unison.snapshots(x, tone.freq_hz, rate_hz=rate_hz, count=count)
-            value, weight, _ = (home(a) for a in unison.leading(z))
+            z = self._kernels.snapshots(x, tone.freq_hz, rate_hz=rate_hz, count=count)
+            value, weight, _ = (home(a) for a in self._kernels.leading(z))
             pfa = budget.share(self._detect.false_alarms_per_day, "synchrony") / budget.DAY_S
             if float(value) >= budget.tracy_widom_threshold(pfa, x.shape[0], count):
                 seen = np.flatnonzero(weight >= COMMON * weight.max())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from operators import seconds
+from operators.kernels import Kernels
 from pipeline.layout import SiteLayout
 from schemas.events import Band, Quality, Ramp, SiteState
 from schemas.units import NS_PER_S
@@ -53,21 +54,21 @@ class WindowState:
     known: Any
 
 
-def second_stats(layout: SiteLayout, part: dict[str, Any], end_ns: int) -> Second:
+def second_stats(layout: SiteLayout, part: dict[str, Any], end_ns: int, kernels: Kernels) -> Second:
     """Mean, least and greatest of every node: own channel at full rate, sums at tick rate."""
     node_w, share = part["node_w"], part["share"]
-    stats = seconds.second_stats(node_w, share > 0, samples_per_second=node_w.shape[1])
+    stats = kernels.second_stats(node_w, share > 0, samples_per_second=node_w.shape[1])
     mean_w, min_w, max_w = (np.array(s[:, 0]) for s in stats[:3])
     valid = _fold(share.T) / share.shape[1]
     for grid in layout.grids:
         x, v = part[f"x:{grid.level}"], part[f"v:{grid.level}"]
-        own = seconds.second_stats(x, v, samples_per_second=grid.rate)
+        own = kernels.second_stats(x, v, samples_per_second=grid.rate)
         rows, here = layout.own_meters[grid.level]
         mean_w[rows], min_w[rows], max_w[rows] = (s[here, 0] for s in own[:3])
         valid[rows] = own[3][here, 0] / grid.rate
-    rise_w = np.maximum(part["second_w"].max(axis=1), 0.0)
-    fall_w = np.maximum((-part["second_w"]).max(axis=1), 0.0)
-    together = part["synchrony"].max(axis=1)
+    rise_w = np.maximum(functools.reduce(np.maximum, part["second_w"].T), 0.0)
+    fall_w = np.maximum(-functools.reduce(np.minimum, part["second_w"].T), 0.0)
+    together = functools.reduce(np.maximum, part["synchrony"].T)
     return Second(end_ns, mean_w, min_w, max_w, rise_w, fall_w, valid, together, None)
 
 

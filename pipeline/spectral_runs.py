@@ -113,8 +113,9 @@ class Runs:
             found, spectra[bank.key] = self._kernels.periodogram(x, v, before, plan=bank.plan)
             xp = array_namespace(x)
             joined = (
-                xp.concat([before.tail_w, x], axis=1),
-                xp.concat([before.tail_valid, v], axis=1),
+                (xp.concat([before.tail_w, x], axis=1), xp.concat([before.tail_valid, v], axis=1))
+                if due
+                else (before.tail_w, before.tail_valid)
             )
             looks = dict(zip(due, self._looks(number, place, found), strict=True))
             runs.append(Run(due, hop, *joined, looks))

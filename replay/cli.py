@@ -160,6 +160,7 @@ def _replayed(
 ) -> tuple[dict[str, Any], Score | None]:
     """Replay one trace; prints it for people, returns it for scripts."""
     device = choose(args.device)
+    device.kernels().warm()
     if not args.json:
         print(f"{device.line}\n{report.head_line(trace)}", flush=True)
     result = replay(trace, _archive(args.archive), device, speed)

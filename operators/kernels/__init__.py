@@ -4,16 +4,17 @@ The hot path behind one signature: what every device must be able to compute, an
 `reference` is made of the operators, for any array library; `cpu` is compiled by Numba. A device
 brings its own (`pipeline/device.py` chooses, once); nobody asks afterwards which it is. Arrays in,
 arrays and state out; the given state is not written to. All are C-contiguous, power is float64,
-time comes last. ``scan``, ``two_threshold`` and ``autocovariance`` get host arrays on every device:
-few rows, whose thresholds the host decides. Sums go in an order that depends on their members
-alone, so that the cut of the stream does not change a bit. How near kernels are to the reference:
-`tolerances`.
+time comes last. ``scan``, ``two_threshold``, ``autocovariance`` and ``block_moments`` get host
+arrays on every device: few rows, whose thresholds the host decides. Sums go in an order that
+depends on their members alone, so that the cut of the stream does not change a bit. How near
+kernels are to the reference: `tolerances`.
 
 ==============  ==============================================================================
 ``frame``       tick means -> sums up the tree, masked differences, peaks of leaves, votes
 ``scan``        ways of the watched nodes -> innovations and the largest likelihood ratios
 ``two_threshold`` on and off (`trigger.two_threshold`)
 ``autocovariance`` of the watched nodes' ways (`whitening.autocovariance`)
+``block_moments`` of what thresholds are fitted to (`extremes.moments`)
 ``spectral_plan`` the tables of a design, where they are needed
 ``periodogram`` newest samples -> what stands out of each window's spectrum, hop by hop
 ``newest``      a slower series (`decimation.newest`)
@@ -23,6 +24,8 @@ alone, so that the cut of the stream does not change a bit. How near kernels are
 ``frame_means`` mean of each frame (`seconds.frame_means`)
 ``movement``    ramp coincidence and its kin (`diversity.movement`)
 ``coincidence_factor`` (`diversity.coincidence_factor`)
+``snapshots``   phases of the leaves while something swings (`unison.snapshots`)
+``leading``     their coherence (`unison.leading`)
 ==============  ==============================================================================
 """
 
@@ -33,6 +36,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from operators import unison
 from operators.segments import Segments
 
 __all__ = ["Found", "Frame", "FramePlan", "Kernels", "Scan", "StepPlan", "Tree", "tree"]
@@ -176,6 +180,8 @@ class Kernels(NamedTuple):
     """``two_threshold(statistic, state, *, threshold_on, threshold_off) -> (active, state)``"""
     autocovariance: Callable[..., Any]
     """``autocovariance(x_w, valid, *, order) -> (watched, order + 1)``"""
+    block_moments: Callable[..., Any]
+    """``block_moments(maxima, filled) -> extremes.Moments``; (watched * group, block)."""
     spectral_plan: Callable[..., Any]
     """``spectral_plan(design, like) -> plan``: an `oscillations.design` as this one's `periodogram`
     reads it; ``plan.design`` is the design."""
@@ -203,3 +209,7 @@ class Kernels(NamedTuple):
     """``coincidence_factor(x_w, valid, state) -> (coincidence, DiversityState)``"""
     warm: Callable[[], None]
     """Returns when nothing is left to compile or to load: before a process says it is ready."""
+    snapshots: Callable[..., Any] = unison.snapshots
+    """``snapshots(window_w, freq_hz, *, rate_hz, count) -> (channel, count, 2)``"""
+    leading: Callable[..., Any] = unison.leading
+    """``leading(z) -> (value, weight, phase_rad)``"""

@@ -76,6 +76,8 @@ def periodogram(
     """As `oscillations.periodogram`, with the greatest of each row and hop."""
     _check.match(valid, x_w.shape, name="valid")
     design, n_time = plan.design, x_w.shape[1]
+    if not n_time:
+        return _hops(state.tail_w, state.tail_valid, (0, 0), (Memory(*state[2:5]), plan)), state
     joined = np.concatenate([state.tail_w, x_w], axis=1)
     known = np.concatenate([state.tail_valid, valid], axis=1)
     hops = max(0, (n_time - state.until_hop) // design.hop + 1)

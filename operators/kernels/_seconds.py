@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,10 @@ from numba import types
 
 from ._compiled import b1, compiled, f8, i8, inner, read
 
-__all__ = ["lagged", "means", "medians", "pushed", "stats"]
+__all__ = ["lagged", "means", "medians", "middles", "pushed", "slowed", "stats"]
+
+MEASURED = 0.8
+"""Share of the samples behind a slower one that must be measured, as `decimation.newest` has it."""
 
 
 @inner
@@ -128,3 +132,55 @@ def lagged(x_w: Any, valid: Any, out: Any) -> None:
             for t in range(n_time - lag):
                 room[t] = later[t] * moved_w[t]
             out[row, lag] = _fold(room, n_time - lag)
+
+
+@compiled(types.void(read(f8, 2), read(b1, 2), read(f8, 2), read(f8, 1), f8[:, ::1]))
+def middles(maxima: Any, filled: Any, ordered: Any, levels: Any, out: Any) -> None:
+    """
+    `extremes.moments`; ``out`` (channel, 3 + level): count, mean, spread, quantiles.
+
+    ``ordered``: the maxima that count in ascending order, the rest infinite.
+    """
+    room = np.empty(maxima.shape[1])
+    for row in range(maxima.shape[0]):
+        y, use, count, blocks = maxima[row], filled[row], 0, maxima.shape[1]
+        for k in range(blocks):
+            count += use[k]
+            room[k] = y[k] if use[k] else y[k] * 0.0
+        some = max(count, 1)
+        mean = _fold(room, blocks) / some
+        for k in range(blocks):
+            off = (y[k] - mean) * (1.0 if use[k] else 0.0)
+            room[k] = off * off
+        out[row, 0], out[row, 1] = count, mean
+        out[row, 2] = math.sqrt(_fold(room, blocks) / some)
+        for n in range(len(levels)):
+            last = max(count - 1, 0)
+            place = last * levels[n]
+            low = math.floor(place)
+            high = min(low + 1, last)
+            below = ordered[row, low] if count else 0.0
+            above = ordered[row, high] if count else 0.0
+            out[row, 3 + n] = min(below + (place - low) * (above - below), above)
+
+
+@compiled(
+    types.void(
+        read(f8, 2), read(b1, 2), read(f8, 1), types.UniTuple(i8, 2),
+        types.Tuple((f8[:, ::1], b1[:, ::1])),
+    )
+)  # fmt: skip
+def slowed(tail_w: Any, valid: Any, taps: Any, steps: Any, out: Any) -> None:
+    """`decimation.newest`; ``steps``: first sample behind the first one made, samples per one."""
+    (first, factor), (x_w, enough) = steps, out
+    length, room = len(taps), np.empty(len(taps))
+    for row in range(x_w.shape[0]):
+        for n in range(x_w.shape[1]):
+            start, count = first + n * factor, 0
+            y, ok = tail_w[row, start : start + length], valid[row, start : start + length]
+            for k in range(length):
+                room[k] = y[k] * taps[k]
+            for k in range(length):
+                count += ok[k]
+            x_w[row, n] = _fold(room, length)
+            enough[row, n] = count / length >= MEASURED

@@ -13,6 +13,9 @@ from ._tables import MEMORY, RULES, TABLES, WORK
 
 __all__ = ["look", "powers", "tapered"]
 
+_INFINITE = 0x7FF0000000000000
+"""Exponent of what is infinite or no number."""
+
 
 @compiled(
     types.void(
@@ -24,10 +27,11 @@ def tapered(x_w: Any, valid: Any, taper: Any, ends: Any, out: Any, share: Any) -
     Masked differences of the window before each hop's end, times its taper.
 
     ``ends``: end of the first hop in ``x_w`` (channel, time), samples between hops, and the hops.
-    ``out`` (hop, channel, sample), ``share`` (hop, channel): what of the window was measured.
+    ``out`` (hop, channel, sample), ``share`` (hop, channel): what of the window was measured; none
+    where something in it is no number, so that nothing is learned from it.
     """
     first, step, hops = ends
-    n = len(taper)
+    n, bits = len(taper), out.view(i8)
     for row in range(x_w.shape[0]):
         for hop in range(hops):
             start = first + hop * step - n
@@ -42,6 +46,12 @@ def tapered(x_w: Any, valid: Any, taper: Any, ends: Any, out: Any, share: Any) -
                 for k in range(n):
                     here[k] = here[k] if old[k] & new[k] else 0.0
             share[hop, row] = known / n
+            top = 0
+            for k in range(n):
+                top = max(top, bits[hop, row, k] & _INFINITE)
+            if top == _INFINITE:
+                share[hop, row] = 0.0
+                here[:] = 0.0
 
 
 @compiled(

@@ -12,6 +12,9 @@ from ._compiled import b1, compiled, f8, i8, inner, read
 
 __all__ = ["ratios", "switched"]
 
+_0, _1 = np.uint64(0), np.uint64(1)
+_SIZE = 0x7FFFFFFFFFFFFFFF
+
 
 @inner
 def _whitened(path: Any, ok: Any, row: Any, plan: Any, z_w: Any) -> float:
@@ -37,43 +40,40 @@ def _whitened(path: Any, ok: Any, row: Any, plan: Any, z_w: Any) -> float:
 
 
 @inner
-def _boxes(z_w: Any, parts: Any, sums: Any) -> None:
+def _boxes(z_w: Any, row: Any, parts: Any, sums: Any) -> None:
     """Sums of the newest samples, window by window, each from two shorter ones."""
-    sums[0, :] = z_w
-    for place in range(1, len(parts)):
-        newer, older, shift = sums[parts[place, 0]], sums[parts[place, 1]], parts[place, 2]
-        here, first = sums[place], parts[place, 3] - 1
-        new, old, out = newer[first:], older[first - shift :], here[first:]
-        for t in range(len(out)):
-            out[t] = new[t] + old[t]
+    length = np.uint64(z_w.shape[1])
+    for t in range(length):
+        sums[_0, t] = z_w[row, t]
+    for place in range(_1, np.uint64(parts.shape[0])):
+        newer, older = np.uint64(parts[place, 0]), np.uint64(parts[place, 1])
+        shift, first = np.uint64(parts[place, 2]), np.uint64(parts[place, 3] - 1)
+        for t in range(first, length):
+            sums[place, t] = sums[newer, t] + sums[older, t - shift]
 
 
 @inner
-def _judged(sums: Any, window: Any, scale: Any, out: Any, room: Any) -> float:
-    """One window's ratios into the greatest ones; the greatest ``|G|``."""
-    place, first = window
+def _judged(sums: Any, at: Any, scale: Any, out: Any, room: Any) -> Any:
+    """One window's ratios into the greatest ones; bits of the greatest ``|G|``."""
+    row, place, first, tail = at
     spread_w, limit = scale
-    up, up_window = out[0][first:], out[2][first:]
-    down, down_window = out[1][first:], out[3][first:]
-    shift, size, top = room[0, : len(up)], room[1, : len(up)].view(i8), 0
-    for t in range(len(up)):
-        shift[t] = sums[first + t] / spread_w
-    for t in range(len(up)):
-        room[1, t] = abs(shift[t])
-    for t in range(len(up)):
-        top = max(top, size[t])  # the bits of what is not below zero are in its order
-    for t in range(len(up)):
-        shift[t] /= limit
-    for t in range(len(up)):
-        up_window[t] = place if shift[t] > up[t] else up_window[t]
-    for t in range(len(up)):
-        up[t] = max(up[t], shift[t])
-    for t in range(len(up)):
-        down_window[t] = place if -shift[t] > down[t] else down_window[t]
-    for t in range(len(up)):
-        down[t] = max(down[t], -shift[t])
-    room.view(i8)[1, 0] = top
-    return room[1, 0]
+    up, down, up_window, down_window = out
+    size, top, ticks = room.view(i8), i8(0), np.uint64(up.shape[1])
+    for t in range(first, ticks):
+        room[_0, t] = sums[place, tail + t] / spread_w
+    for t in range(first, ticks):
+        top = max(top, size[_0, t] & _SIZE)  # the bits of sizes are in their order
+    for t in range(first, ticks):
+        room[_0, t] /= limit
+    for t in range(first, ticks):
+        up_window[row, t] = i8(place) if room[_0, t] > up[row, t] else up_window[row, t]
+    for t in range(first, ticks):
+        up[row, t] = max(up[row, t], room[_0, t])
+    for t in range(first, ticks):
+        down_window[row, t] = i8(place) if -room[_0, t] > down[row, t] else down_window[row, t]
+    for t in range(first, ticks):
+        down[row, t] = max(down[row, t], -room[_0, t])
+    return top
 
 
 _PLAN = types.Tuple((read(f8, 2), *(read(f8, 1),) * 4, read(f8, 2)))
@@ -98,16 +98,16 @@ def ratios(path: Any, plan: Any, windows: Any, best: Any, place: Any, out: Any) 
     greatest, z_w = out
     ticks = best[0].shape[1]
     tail, sums = z_w.shape[1] - ticks, np.zeros((len(parts), z_w.shape[1]))
-    room = np.empty((2, ticks))
+    room, most = np.empty((1, ticks)), greatest.view(i8)
     sigma_w, baseline, limits = plan[2], plan[4], plan[5]
-    for row in range(z_w.shape[0]):
+    tables = (best[0], best[1], place[0], place[1])
+    for row in range(np.uint64(z_w.shape[0])):
         alone = _whitened(path[0], path[1], row, plan, z_w[row, tail:])
         if sigma_w[row] > 0:
             greatest[row, 0] = alone / sigma_w[row]
         if not (sigma_w[row] > 0 and baseline[row] > 0):
             continue
-        _boxes(z_w[row], parts, sums)
-        here = (best[0][row], best[1][row], place[0][row], place[1][row])
+        _boxes(z_w, row, parts, sums)
         for group in range(len(groups)):
             for k in range(groups[group, 0], groups[group, 1]):
                 length = parts[k, 3]
@@ -115,9 +115,9 @@ def ratios(path: Any, plan: Any, windows: Any, best: Any, place: Any, out: Any) 
                 if first >= ticks:
                     continue
                 spread_w = sigma_w[row] * math.sqrt(length * (1 + length / baseline[row]))
-                scale = (spread_w, limits[row, group])
-                most = _judged(sums[k, tail:], (k, first), scale, here, room)
-                greatest[row, group] = max(greatest[row, group], most)
+                at = (row, np.uint64(k), np.uint64(first), np.uint64(tail))
+                top = _judged(sums, at, (spread_w, limits[row, group]), tables, room)
+                most[row, group] = max(most[row, group], top)
 
 
 @compiled(types.void(read(f8, 2), b1[::1], f8, f8, b1[:, ::1]))

@@ -1,8 +1,9 @@
 """
 One frame's sums up the tree on the CPU: power, masked differences, votes and peaks.
 
-Members are added as a tree of neighbouring pairs, whole rows of ticks at a time: a counter in
-binary holds the sums of 1, 2, 4, … members. The bits are those of `segments.segment_sums`.
+Rows are channels first, then nodes. Members are added as a tree of neighbouring pairs, whole rows
+of ticks at a time: a counter in binary holds the sums of 1, 2, 4, … members. The bits are those of
+`segments.segment_sums`. Indices are unsigned, so that none counts from an array's end.
 """
 
 from __future__ import annotations
@@ -12,155 +13,151 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ._compiled import b1, compiled, f8, i8, inner, read
+from ._compiled import b1, compiled, f8, i8, inner, read, u8
 
-__all__ = ["DEPTH", "leaf_sums", "node_sums"]
+__all__ = ["DEPTH", "changed", "counted", "node_sums", "voted"]
 
 DEPTH = 40
 """Levels of pairs that a node's members may have."""
-POWER, CHANGE, SECOND, MEASURED, SOME = range(5)
-UP, DOWN, COUNT = range(3)
-
-
-@inner
-def _changed(new: Any, old: Any, row: Any, lag: int, out: Any) -> None:
-    """Masked change over ``lag`` ticks into ``out[0]``, whether it is known into ``out[1]``."""
-    mean_w, ok = new
-    tail_w, tail_ok = old
-    ticks, depth = mean_w.shape[1], tail_w.shape[1]
-    early = min(lag, ticks)
-    before_w, before = tail_w[row, depth - lag :], tail_ok[row, depth - lag :]
-    here_w, here, diff_w, known = mean_w[row], ok[row], out[0], out[1]
-    for t in range(early):
-        known[t] = 1.0 if here[t] & before[t] else 0.0
-    for t in range(early):
-        diff_w[t] = here_w[t] - before_w[t] if known[t] > 0 else 0.0
-    if lag >= ticks:
-        return
-    later_w, later, moved_w, both = here_w[lag:], here[lag:], diff_w[lag:], known[lag:]
-    for t in range(ticks - lag):
-        both[t] = 1.0 if later[t] & here[t] else 0.0
-    for t in range(ticks - lag):
-        moved_w[t] = later_w[t] - here_w[t] if both[t] > 0 else 0.0
-
-
-@inner
-def _push(carry: Any, stack: Any, member: int) -> None:
-    """Add ``carry`` (quantity, time), the ``member``-th, to the sums of pairs."""
-    level = 0
-    while (member >> level) & 1:
-        older = stack[level]
-        for q in range(carry.shape[0]):
-            for t in range(carry.shape[1]):
-                carry[q, t] = older[q, t] + carry[q, t]
-        level += 1
-    stack[level, :, :] = carry
-
-
-@inner
-def _popped(carry: Any, stack: Any, members: int) -> None:
-    """The sum of all members into ``carry``."""
-    first = True
-    carry[:, :] = 0.0
-    for level in range(DEPTH):
-        if not (members >> level) & 1:
-            continue
-        older = stack[level]
-        for q in range(carry.shape[0]):
-            for t in range(carry.shape[1]):
-                carry[q, t] = older[q, t] if first else older[q, t] + carry[q, t]
-        first = False
-
-
-@inner
-def _channel(new: Any, old: Any, row: Any, per_s: int, out: Any) -> None:
-    """The five quantities of a channel; ``out`` (quantity, time)."""
-    mean_w, ok = new
-    power, measured = mean_w[row], ok[row]
-    _changed(new, old, row, 1, (out[CHANGE], out[SOME]))
-    _changed(new, old, row, per_s, (out[SECOND], out[MEASURED]))
-    for t in range(out.shape[1]):
-        out[POWER, t] = power[t]
-    for t in range(out.shape[1]):
-        out[MEASURED, t] = 1.0 if measured[t] else 0.0
-
-
-_ROWS = types.Tuple((read(f8, 2), read(b1, 2)))
-
-
-@compiled(types.void(_ROWS, _ROWS, types.UniTuple(read(i8, 1), 2), i8, f8[:, :, ::1]))
-def node_sums(new: Any, old: Any, tree: Any, per_s: int, out: Any) -> None:
-    """
-    Quantities of every node; ``out`` (node, quantity, time).
-
-    ``new`` and ``old``: power (channel, time) and what was measured, of this frame and before.
-    """
-    first, index = tree
-    channels, ticks = new[0].shape
-    carry, stack = np.empty((5, ticks)), np.empty((DEPTH, 5, ticks))
-    for node in range(len(first) - 1):
-        start, count = first[node], first[node + 1] - first[node]
-        if count == 1 and index[start] < channels:
-            _channel(new, old, index[start], per_s, out[node])
-            continue
-        for k in range(count):
-            row = index[start + k]
-            if row < channels:
-                _channel(new, old, row, per_s, carry)
-            else:
-                carry[:, :] = out[row - channels]
-            _push(carry, stack, k)
-        _popped(out[node], stack, count)
-
-
-@inner
-def _voted(new: Any, old: Any, leaf: Any, plan: Any, out: Any) -> None:
-    """Depth up, depth down and count of one leaf; its greatest change a second, to ``peak``."""
-    row, limit_w, peak = leaf
-    per_s, diff_w, known = plan
-    _changed(new, old, row, per_s, (diff_w, known))
-    seconds, ticks = len(peak), len(diff_w)
-    length = ticks // seconds
-    for s in range(seconds):
-        most = -1.0
-        for t in range(s * length, (s + 1) * length):
-            if known[t] > 0:
-                most = max(most, abs(diff_w[t]))
-        peak[s] = most
-    for t in range(ticks):
-        out[UP, t] = diff_w[t] if known[t] > 0 and diff_w[t] >= limit_w else 0.0
-    for t in range(ticks):
-        out[DOWN, t] = -diff_w[t] if known[t] > 0 and -diff_w[t] >= limit_w else 0.0
-    for t in range(ticks):
-        out[COUNT, t] = 1.0 if known[t] > 0 and abs(diff_w[t]) >= limit_w else 0.0
+_1 = np.uint64(1)
+_SIZE = 0x7FFFFFFFFFFFFFFF
+_TREE = types.UniTuple(read(i8, 1), 2)
 
 
 @compiled(
     types.void(
-        _ROWS, _ROWS, types.UniTuple(read(i8, 1), 2), types.Tuple((i8, i8, i8, read(f8, 1))),
-        f8[:, :, ::1], f8[:, ::1],
+        types.Tuple((read(f8, 2), read(b1, 2))), types.Tuple((read(f8, 2), read(b1, 2))), u8,
+        f8[:, ::1], b1[:, ::1],
     )
 )  # fmt: skip
-def leaf_sums(new: Any, old: Any, tree: Any, plan: Any, out: Any, peaks: Any) -> None:
-    """
-    Votes of the leaves at every node; ``out`` (node, quantity, time), ``peaks`` (leaf, second).
+def changed(new: Any, old: Any, lag: Any, out: Any, known: Any) -> None:
+    """Masked change of every channel over ``lag`` ticks, and whether both ends were measured."""
+    (mean_w, ok), (tail_w, tail_ok) = new, old
+    ticks, depth = np.uint64(mean_w.shape[1]), np.uint64(tail_w.shape[1])
+    early: Any = min(lag, ticks)
+    back = depth - lag
+    for row in range(np.uint64(mean_w.shape[0])):
+        for t in range(early):
+            known[row, t] = ok[row, t] & tail_ok[row, back + t]
+        for t in range(early):
+            moved_w = mean_w[row, t] - tail_w[row, back + t]
+            out[row, t] = moved_w if known[row, t] else 0.0
+        for t in range(early, ticks):
+            known[row, t] = ok[row, t] & ok[row, t - lag]
+        for t in range(early, ticks):
+            moved_w = mean_w[row, t] - mean_w[row, t - lag]
+            out[row, t] = moved_w if known[row, t] else 0.0
 
-    ``plan``: ticks of a second, first leaf, past the last, thresholds.
-    """
-    (first, index), (per_s, start_leaf, stop_leaf, limits_w) = tree, plan
-    channels, ticks = new[0].shape
-    carry, stack = np.empty((3, ticks)), np.empty((DEPTH, 3, ticks))
-    room = (per_s, np.empty(ticks), np.empty(ticks))
-    for node in range(len(first) - 1):
-        start, count = first[node], first[node + 1] - first[node]
+
+@inner
+def _push(rows: Any, row: Any, stack: Any, carry: Any, member: Any) -> None:
+    """Add the ``member``-th row to the sums of pairs."""
+    ticks, level = np.uint64(rows.shape[1]), np.uint64(0)
+    for t in range(ticks):
+        carry[t] = rows[row, t]
+    while (member >> level) & _1:
+        for t in range(ticks):
+            carry[t] = stack[level, t] + carry[t]
+        level += _1
+    for t in range(ticks):
+        stack[level, t] = carry[t]
+
+
+@inner
+def _popped(stack: Any, members: Any, out: Any, node: Any) -> None:
+    """The sum of all members into row ``node``."""
+    ticks, level, first = np.uint64(out.shape[1]), np.uint64(0), True
+    for t in range(ticks):
+        out[node, t] = 0.0
+    while members >> level:
+        if (members >> level) & _1:
+            for t in range(ticks):
+                out[node, t] = stack[level, t] if first else stack[level, t] + out[node, t]
+            first = False
+        level += _1
+
+
+@compiled(types.void(read(f8, 2), _TREE, f8[:, ::1]))
+def node_sums(channels: Any, tree: Any, out: Any) -> None:
+    """Sum of every node; ``channels`` (channel, time), ``out`` (node, time)."""
+    first, index = tree
+    n_channel, ticks = np.uint64(channels.shape[0]), np.uint64(out.shape[1])
+    stack, carry = np.empty((DEPTH, out.shape[1])), np.empty(out.shape[1])
+    for node in range(np.uint64(out.shape[0])):
+        start = np.uint64(first[node])
+        count = np.uint64(first[node + _1]) - start
+        if count == _1 and np.uint64(index[start]) < n_channel:
+            row = np.uint64(index[start])
+            for t in range(ticks):
+                out[node, t] = channels[row, t]
+            continue
         for k in range(count):
-            row = index[start + k]
-            if row >= channels:
-                carry[:, :] = out[row - channels]
-            elif start_leaf <= row < stop_leaf:
-                leaf = row - start_leaf
-                _voted(new, old, (row, limits_w[leaf], peaks[leaf]), room, carry)
+            row = np.uint64(index[start + k])
+            if row < n_channel:
+                _push(channels, row, stack, carry, k)
             else:
-                carry[:, :] = 0.0
-            _push(carry, stack, k)
-        _popped(out[node], stack, count)
+                _push(out, row - n_channel, stack, carry, k)
+        _popped(stack, count, out, node)
+
+
+@compiled(types.void(read(b1, 2), _TREE, f8[:, ::1]))
+def counted(channels: Any, tree: Any, out: Any) -> None:
+    """How many channels of every node are marked; whole numbers, so that any order will do."""
+    first, index = tree
+    n_channel, ticks = np.uint64(channels.shape[0]), np.uint64(out.shape[1])
+    for node in range(np.uint64(out.shape[0])):
+        for t in range(ticks):
+            out[node, t] = 0.0
+        for k in range(np.uint64(first[node]), np.uint64(first[node + _1])):
+            row = np.uint64(index[k])
+            if row < n_channel:
+                for t in range(ticks):
+                    out[node, t] += channels[row, t]
+            else:
+                row -= n_channel
+                for t in range(ticks):
+                    out[node, t] += out[row, t]
+
+
+@inner
+def _peak(bits: Any, known: Any, row: Any, span: Any) -> Any:
+    """Bits of the largest change of one leaf within a part of the frame; -1 where none is known."""
+    most, some = i8(0), False
+    for t in range(span[0], span[1]):
+        most = max(most, bits[row, t] & _SIZE)  # the bits of sizes are in their order
+    for t in range(span[0], span[1]):
+        some |= known[row, t]
+    return most if some else i8(-1)
+
+
+@compiled(
+    types.void(
+        types.Tuple((read(f8, 2), read(b1, 2))), types.UniTuple(u8, 2), read(f8, 1), f8[:, ::1],
+        types.UniTuple(f8[:, ::1], 3),
+    )
+)  # fmt: skip
+def voted(moved: Any, leaves: Any, limits_w: Any, peaks: Any, votes: Any) -> None:
+    """
+    Which leaves moved by their threshold; ``votes`` up, down and count (channel, time), all zero.
+
+    ``peaks`` (leaf, second): largest change, -1 where none is known.
+    """
+    (moved_w, known), (up, down, count) = moved, votes
+    seconds, bits, peak_bits = np.uint64(peaks.shape[1]), moved_w.view(i8), peaks.view(i8)
+    length = np.uint64(moved_w.shape[1]) // seconds
+    for leaf in range(leaves[1] - leaves[0]):
+        row, most = leaves[0] + leaf, -1.0
+        for s in range(seconds):
+            peak = _peak(bits, known, row, (s * length, (s + _1) * length))
+            peak_bits[leaf, s] = peak
+            if peak < 0:
+                peaks[leaf, s] = -1.0
+            most = max(most, peaks[leaf, s])
+        if most < limits_w[leaf]:
+            continue
+        for t in range(np.uint64(moved_w.shape[1])):
+            if known[row, t] and moved_w[row, t] >= limits_w[leaf]:
+                up[row, t], count[row, t] = moved_w[row, t], 1.0
+            if known[row, t] and -moved_w[row, t] >= limits_w[leaf]:
+                down[row, t] = -moved_w[row, t]
+                count[row, t] = 1.0

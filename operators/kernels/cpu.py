@@ -6,18 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from operators import decimation, diversity, ramps
+from operators import decimation, ramps
 from operators import steps as _reference_steps
+from operators.diversity import DiversityState, Movement
+from operators.extremes import MIDDLE, Moments
 from operators.noise import NoiseState
 
 from . import Frame, FramePlan, Kernels, Scan, StepPlan
+from ._diversity import moves, peaks
 from ._periodogram import periodogram, plan
-from ._seconds import lagged, means, medians, pushed, stats
+from ._seconds import lagged, means, medians, middles, pushed, slowed, stats
 from ._steps import ratios, switched
-from ._sums import leaf_sums, node_sums
+from ._sums import changed, counted, node_sums, voted
 
 __all__ = ["KERNELS", "frame", "periodogram", "plan", "scan", "two_threshold"]
 
+_LEVELS = np.array(MIDDLE)
 _GROUPS = np.array(_reference_steps.GROUPS, np.int64)
 
 
@@ -36,27 +40,56 @@ _PARTS = _parts()
 
 def frame(mean_w: Any, ok: Any, past: ramps.RampState, threshold_w: Any, plan: FramePlan) -> Frame:
     """As `reference.frame`."""
-    nodes, ticks = len(plan.counts), mean_w.shape[1]
+    ticks, nodes = mean_w.shape[1], len(plan.counts)
     new = (np.ascontiguousarray(mean_w), np.ascontiguousarray(ok))
-    old = (past.tail_w, past.tail_valid)
-    sums = np.empty((nodes, 5, ticks))
-    node_sums(new, old, (plan.tree.first, plan.tree.index), plan.per_s, sums)
-    votes = np.empty((nodes, 3, ticks))
-    start, stop = plan.leaves
-    peaks = np.full((stop - start, max(ticks // plan.per_s, 1)), -1.0)
-    tree = (plan.leaf_tree.first, plan.leaf_tree.index)
-    leaf_sums(new, old, tree, (plan.per_s, start, stop, threshold_w), votes, peaks)
-    watched, total = plan.watched, votes[:, 0] + votes[:, 1]
-    together = np.maximum(votes[:, 0], votes[:, 1]) / np.where(total > 0, total, 1.0)
+    tree, (start, stop) = (plan.tree.first, plan.tree.index), plan.leaves
+    (moved_w, known), second = _changed(new, past, 1), _changed(new, past, plan.per_s)
+    node_w, node_moved_w, second_w = (np.empty((nodes, ticks)) for _ in range(3))
+    for rows, out in ((new[0], node_w), (moved_w, node_moved_w), (second[0], second_w)):
+        node_sums(rows, tree, out)
+    peak_w = np.empty((stop - start, max(ticks // plan.per_s, 1)))
+    votes = tuple(np.zeros_like(new[0]) for _ in range(3))
+    voted(second, (start, stop), threshold_w, peak_w, votes)
     return Frame(
-        np.ascontiguousarray(sums[:, 0]),
-        sums[:, 3] / plan.counts[:, None],
-        sums[watched, 1],
-        sums[watched, 4] > 0,
-        np.ascontiguousarray(sums[:, 2]),
-        np.where(votes[:, 2] >= plan.least, together, 0.0),
-        peaks,
+        node_w,
+        _counts(new[1], tree, nodes) / plan.counts[:, None],
+        node_moved_w[plan.watched],
+        _counts(known, tree, nodes)[plan.watched] > 0,
+        second_w,
+        _together(votes, peak_w, threshold_w, plan),
+        peak_w,
     )
+
+
+def _counts(flags: Any, tree: tuple[Any, Any], nodes: int) -> Any:
+    """How many channels of each node are marked; where all are, one tick says it of all."""
+    ticks = flags.shape[1]
+    if flags.all():
+        flags = np.ascontiguousarray(flags[:, :1])
+    out = np.empty((nodes, flags.shape[1]))
+    counted(flags, tree, out)
+    return np.broadcast_to(out, (nodes, ticks))
+
+
+def _changed(new: tuple[Any, Any], past: ramps.RampState, lag: int) -> tuple[Any, Any]:
+    found = np.empty(new[0].shape), np.empty(new[0].shape, bool)
+    old = np.ascontiguousarray(past.tail_w), np.ascontiguousarray(past.tail_valid)
+    changed(new, old, lag, *found)
+    return found
+
+
+def _together(votes: tuple[Any, ...], peak_w: Any, threshold_w: Any, plan: FramePlan) -> Any:
+    """Synchrony of every node; nothing is added up while no leaf has moved."""
+    shape = (len(plan.counts), votes[0].shape[1])
+    if not any((peak_w[:, k] >= threshold_w).any() for k in range(peak_w.shape[1])):
+        return np.zeros(shape)
+    tree = (plan.leaf_tree.first, plan.leaf_tree.index)
+    up_w, down_w, count = (np.empty(shape) for _ in range(3))
+    for rows, out in zip(votes, (up_w, down_w, count), strict=True):
+        node_sums(rows, tree, out)
+    total_w = up_w + down_w
+    together = np.maximum(up_w, down_w) / np.where(total_w > 0, total_w, 1.0)
+    return np.where((count >= plan.least) & (total_w > 0), together, 0.0)
 
 
 def scan(path_w: Any, path_ok: Any, past_z_w: Any, since: Any, plan: StepPlan) -> Scan:
@@ -91,6 +124,18 @@ def frame_means(x_w: Any, valid: Any, *, samples_per_frame: int) -> tuple[Any, A
     return mean_w, some
 
 
+def newest(tail_w: Any, valid: Any, taps: Any, *, factor: int, count: int) -> tuple[Any, Any]:
+    """As `decimation.newest`."""
+    if factor == 1:
+        return decimation.newest(tail_w, valid, taps, factor=1, count=count)
+    shape = (tail_w.shape[0], count)
+    out = np.empty(shape), np.empty(shape, bool)
+    first = tail_w.shape[1] - len(taps) - factor * (count - 1)
+    tail_w, valid = np.ascontiguousarray(tail_w), np.ascontiguousarray(valid)
+    slowed(tail_w, valid, taps, (first, factor), out)
+    return out
+
+
 def second_stats(x_w: Any, valid: Any, *, samples_per_second: int) -> tuple[Any, Any, Any, Any]:
     """As `seconds.second_stats`."""
     shape = (x_w.shape[0], x_w.shape[1] // samples_per_second)
@@ -121,6 +166,40 @@ def autocovariance(x_w: Any, valid: Any, *, order: int) -> Any:
     return out
 
 
+def movement(x_w: Any, valid: Any, state: DiversityState) -> Movement:
+    """As `diversity.movement`, of one second."""
+    new = (np.ascontiguousarray(x_w), np.ascontiguousarray(valid))
+    together_w, found = np.empty(state.tail_w.shape[1]), np.empty(5)
+    moves((state.tail_w, state.tail_valid), new, together_w, found)
+    greatest_w, squares_w2, sizes_w, squared_w2, count = found.tolist()
+    apart_w2 = float((together_w * together_w).sum())
+    effective = count * squares_w2 / apart_w2 if apart_w2 > 0 else 0.0
+    shares = (
+        float(np.abs(together_w).max()) / greatest_w if greatest_w > 0 else 0.0,
+        min(effective, count),
+        squared_w2 / (sizes_w * sizes_w) if sizes_w > 0 else 0.0,
+    )
+    return Movement(*(np.array([[share]]) for share in shares))
+
+
+def coincidence_factor(x_w: Any, valid: Any, state: DiversityState) -> tuple[Any, DiversityState]:
+    """As `diversity.coincidence_factor`, of one second."""
+    tail_w, known, found = np.empty_like(state.tail_w), np.empty_like(state.tail_valid), np.empty(2)
+    new = (np.ascontiguousarray(x_w), np.ascontiguousarray(valid))
+    peaks((state.tail_w, state.tail_valid), new, tail_w, known, found)
+    share = found[0] / found[1] if found[1] > 0 else 0.0
+    return np.array([[share]]), DiversityState(tail_w, known)
+
+
+def block_moments(maxima: Any, filled: Any) -> Moments:
+    """As `extremes.moments`."""
+    out = np.empty((maxima.shape[0], 3 + len(_LEVELS)))
+    ordered = np.sort(np.where(filled, maxima, np.inf), axis=-1)
+    maxima, filled = np.ascontiguousarray(maxima), np.ascontiguousarray(filled)
+    middles(maxima, filled, ordered, _LEVELS, out)
+    return Moments(out[:, 0], out[:, 1], out[:, 2], out[:, 3:])
+
+
 def _warm() -> None:
     """Compiled or loaded with this module's import: the signatures are stated."""
 
@@ -131,14 +210,15 @@ KERNELS = Kernels(
     scan,
     two_threshold,
     autocovariance,
+    block_moments,
     plan,
     periodogram,
-    decimation.newest,
+    newest,
     remember,
     noise_scale,
     second_stats,
     frame_means,
-    diversity.movement,
-    diversity.coincidence_factor,
+    movement,
+    coincidence_factor,
     _warm,
 )

@@ -9,6 +9,7 @@ from array_api_compat import array_namespace, device
 from operators import (
     decimation,
     diversity,
+    extremes,
     noise,
     oscillations,
     ramps,
@@ -119,6 +120,7 @@ KERNELS = Kernels(
     scan,
     trigger.two_threshold,
     whitening.autocovariance,
+    extremes.moments,
     oscillations.to_namespace,
     periodogram,
     decimation.newest,

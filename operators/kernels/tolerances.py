@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["CPU", "Tolerance"]
+__all__ = ["CPU", "CUDA", "Tolerance"]
 
 
 class Tolerance(NamedTuple):
@@ -22,6 +22,7 @@ CPU: dict[str, Tolerance] = {
     "scan": EXACT,
     "two_threshold": EXACT,
     "autocovariance": EXACT,
+    "block_moments": EXACT,
     "newest": EXACT,
     "remember": EXACT,
     "noise_scale": EXACT,
@@ -40,3 +41,21 @@ CPU: dict[str, Tolerance] = {
     "coincidence_factor": Tolerance(1e-12),
 }
 """By kernel and output, for float64 input."""
+
+_RATIO = Tolerance(1e-9, 1e-9)
+
+CUDA: dict[str, Tolerance] = {
+    **dict.fromkeys(CPU, EXACT),
+    # logarithms, exponentials and FFTs of a GPU round in their own way; an FFT's error goes by the
+    # strongest line, so that the weakest bins need an absolute bound: of ratios, W and W^2
+    "periodogram.now": _RATIO,
+    "periodogram.votes": _RATIO,
+    "periodogram.lasting": _RATIO,
+    "periodogram.sums": _RATIO,
+    "periodogram.most": _RATIO,
+    "periodogram.amplitude_w": Tolerance(1e-9, 1e-6),
+    "periodogram.background_w2": Tolerance(1e-9, 1e-6),
+    "snapshots": Tolerance(1e-9, 1e-7),
+    "leading": _RATIO,
+}
+"""By kernel and output, for float64 input; counts and flags are exact always."""

@@ -1,6 +1,5 @@
 """What single stops cost: parse, commit, engine; beside the bare library where there is one."""
 
-import contextlib
 import os
 import time
 from collections import Counter
@@ -13,7 +12,6 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import operators
 from pipeline import archive
 from pipeline.align_state import Block
 from pipeline.commits import Writer
@@ -135,25 +133,25 @@ def _bare_parquet(path: Path, rows: pa.Table) -> float:
 
 
 def engine_cost(device: Device) -> Iterator[Figure]:
-    """One grid second of one site through the engine, and which operator takes which share."""
+    """One grid second of one site through the engine, and which kernel takes which share."""
     for racks, steps in STEPS.items():
         layout = SiteLayout(_site(racks))
-        engine = Engine(layout, DetectSettings(), device)
+        watched, parts_s = _timed(device)
+        engine = Engine(layout, DetectSettings(), watched)
         noise_w = np.random.default_rng(2).normal(8e4, 50, (racks, 10, 2))
         state, spent_s = engine.start(), 0.0
-        with _operators_timed() as parts_s:
-            for n in range(steps + 3):
-                block = _block(layout, n, noise_w[:, :, n % 2] + n % 2)
-                begun_s = time.perf_counter()
-                state, _ = engine.step(state, block)
-                spent_s += time.perf_counter() - begun_s
-                if n == 2:  # the first seconds allocate
-                    spent_s, _ = 0.0, parts_s.clear()
+        for n in range(steps + 3):
+            block = _block(layout, n, noise_w[:, :, n % 2] + n % 2)
+            begun_s = time.perf_counter()
+            state, _ = engine.step(state, block)
+            spent_s += time.perf_counter() - begun_s
+            if n == 2:  # the first seconds allocate
+                spent_s, _ = 0.0, parts_s.clear()
         ms = spent_s / steps * 1e3
         share = sum(parts_s.values()) / spent_s
         note = ", ".join(f"{name} {s / spent_s:.0%}" for name, s in parts_s.most_common(4))
         yield Figure(f"engine, {racks} racks x 10 Hz", ms, "ms per grid second", note)
-        yield Figure(f"operators, {racks} racks x 10 Hz", share * 100, "% of the engine")
+        yield Figure(f"kernels, {racks} racks x 10 Hz", share * 100, "% of the engine")
         yield Figure(f"engine alone, {racks} racks", racks * 10 / ms * 1e3, "samples/s")
 
 
@@ -164,11 +162,9 @@ def _block(layout: SiteLayout, second: int, power_w: Any) -> Block:
     return Block(t0_ns, ticks, {"rack": power_w}, {"rack": valid}, {}, restart=False)
 
 
-@contextlib.contextmanager
-def _operators_timed() -> Iterator[Counter[str]]:
-    """Time of every public operator while the block runs, s; none of them calls another."""
+def _timed(device: Device) -> tuple[Device, Counter[str]]:
+    """The device with a stopwatch at every kernel, s; none of them calls another."""
     spent_s: Counter[str] = Counter()
-    plain = {}
 
     def timed(name: str, job: Any) -> Any:
         def run(*args: Any, **how: Any) -> Any:
@@ -180,14 +176,8 @@ def _operators_timed() -> Iterator[Counter[str]]:
 
         return run
 
-    for room in operators.__all__:
-        module = getattr(operators, room)
-        for name in module.__all__:
-            if name.islower():
-                plain[module, name] = getattr(module, name)
-                setattr(module, name, timed(f"{room}.{name}", plain[module, name]))
-    try:
-        yield spent_s
-    finally:
-        for (module, name), job in plain.items():
-            setattr(module, name, job)
+    plain = device.kernels()
+    watched = {
+        name: timed(name, job) for name, job in plain._asdict().items() if not isinstance(job, str)
+    }
+    return device._replace(kernels=lambda: plain._replace(**watched)), spent_s

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from operators import noise, oscillations, segments, steps
+from operators import decimation, diversity, noise, oscillations, segments, steps
 from operators.kernels import FramePlan, StepPlan, cpu, reference, tree
 from operators.kernels.tolerances import CPU, Tolerance
 from operators.ramps import RampState
@@ -152,9 +152,10 @@ def test_two_threshold():
 
 
 def signal(rng, rows, ticks):
-    """Walks, a line, a dead row and gaps; (row, time) W and what was measured."""
+    """Walks that grow louder, a line, a dead row and gaps; (row, time) W and what was measured."""
     x = np.cumsum(rng.standard_normal((rows, ticks)), axis=1) * 1e3 + 1e6
     x[1, ticks // 3 :] += 1e5 * np.sin(1.1 * np.arange(ticks - ticks // 3))
+    x[:, -ticks // 5 :] += np.cumsum(rng.standard_normal((rows, ticks // 5)) * 1e4, axis=1)
     x[2] = 0
     ok = rng.random(x.shape) > 0.01
     ok[0, ticks // 2 : 2 * ticks // 3] = False
@@ -239,3 +240,47 @@ def test_autocovariance(ticks):
     x, ok, _ = power(np.random.default_rng(ticks), 5, ticks)
     pair = [k.autocovariance(*frozen(x, ok), order=8) for k in (cpu.KERNELS, reference.KERNELS)]
     near(*pair, CPU["autocovariance"])
+
+
+@pytest.mark.parametrize("leaves", [1, 5, 64, 131])
+def test_diversity(leaves):
+    """How leaves fall together, second after second, with gaps; the state has the same bits."""
+    rng, both = np.random.default_rng(leaves), (cpu.KERNELS, reference.KERNELS)
+    states = [diversity.start(np.zeros((leaves, 1)), window=60)] * 2
+    for second in range(75):
+        x = rng.normal(5e4, 1e3, (leaves, 1)) * (second != 20)
+        ok = rng.random(x.shape) > 0.1
+        moved = [k.movement(*frozen(x, ok), s) for k, s in zip(both, states, strict=True)]
+        found = [k.coincidence_factor(*frozen(x, ok), s) for k, s in zip(both, states, strict=True)]
+        for a, b in zip(*moved, strict=True):
+            near(a, b, CPU["movement"])
+        near(found[0][0], found[1][0], CPU["coincidence_factor"])
+        states = [diversity.DiversityState(*frozen(*state)) for _, state in found]
+        for a, b in zip(*states, strict=True):
+            near(a, b, Tolerance())
+
+
+@pytest.mark.parametrize("blocks", [1, 7, 360])
+def test_block_moments(blocks):
+    """Moments and quantiles of block maxima have the reference's bits; none filled: zeros."""
+    rng = np.random.default_rng(blocks)
+    maxima, count = rng.gumbel(3, 1, (9, blocks)), rng.integers(0, blocks + 1, 9)
+    count[:2] = 0, blocks
+    filled = np.arange(blocks) >= blocks - count[:, None]
+    both = (cpu.KERNELS, reference.KERNELS)
+    pair = [k.block_moments(*frozen(maxima, filled)) for k in both]
+    for a, b in zip(*pair, strict=True):
+        near(a, b, CPU["block_moments"])
+
+
+@pytest.mark.parametrize(("factor", "count"), [(1, 4), (3, 7), (5, 16), (15, 32)])
+def test_newest(factor, count):
+    """A slower series has the reference's bits, and what of it was measured."""
+    taps = decimation.taps(factor)
+    x, ok, _ = power(np.random.default_rng(factor), 5, (count + 13) * factor + 2)
+    both = (cpu.KERNELS, reference.KERNELS)
+    pair = [k.newest(*frozen(x, ok, taps), factor=factor, count=count) for k in both]
+    for a, b in zip(*pair, strict=True):
+        near(a, b, CPU["newest"])
+    assert pair[0][1].any()
+    assert not pair[0][1].all()

@@ -1,12 +1,13 @@
 """One choice, seen to work, said in one line."""
 
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from operators import seconds
 from pipeline import device
 from pipeline.errors import DeviceError, UsageError
 
@@ -39,7 +40,7 @@ def test_without_cupy_auto_says_so_and_cuda_is_an_error(monkeypatch: pytest.Monk
 
 def test_a_gpu_that_computes_wrongly_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """The probe compares with NumPy: a device that answers nonsense is no device."""
-    monkeypatch.setitem(sys.modules, "cupy", _fake_cupy(kernel=lambda x: x))
+    monkeypatch.setitem(sys.modules, "cupy", _fake_cupy(right=False))
     assert device.choose("auto").line == "device: cpu (a small kernel gave wrong numbers)"
     with pytest.raises(DeviceError, match="a small kernel gave wrong numbers"):
         device.choose("cuda:0")
@@ -49,7 +50,7 @@ def test_a_gpu_that_works_is_named_and_a_missing_number_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """`auto` takes the first; `cuda:7` of one GPU is an error."""
-    monkeypatch.setitem(sys.modules, "cupy", _fake_cupy(kernel=lambda x: 3 * x - 1))
+    monkeypatch.setitem(sys.modules, "cupy", _fake_cupy(right=True))
     chosen = device.choose("auto")
     assert chosen.line == "device: cuda:0 (Fake H100, 80 GB)"
     np.testing.assert_array_equal(chosen.download(chosen.upload(np.ones(2))), np.ones(2))
@@ -90,11 +91,23 @@ class _FakeGpu:
         """Nothing to leave."""
 
 
-def _fake_cupy(kernel: Any) -> ModuleType:
+def _fake_cupy(*, right: bool) -> ModuleType:
+    """CuPy whose one kernel is NumPy's mean of each frame, or nothing."""
     cupy: Any = ModuleType("cupy")
-    cupy.asarray = cupy.asnumpy = np.asarray
+
+    def frame_means(grid: Any, block: Any, args: Any, *, shared_mem: int) -> None:
+        x_w, valid, mean_w, some, _, length = args
+        if right:
+            power_w, ok = x_w.view(np.ndarray), valid.view(np.ndarray)
+            means = seconds.frame_means(power_w, ok, samples_per_frame=int(length))
+            mean_w[...], some[...] = means
+
+    cupy.ndarray = np.ndarray
+    cupy.ascontiguousarray, cupy.empty, cupy.asnumpy = np.ascontiguousarray, np.zeros, np.asarray
+    cupy.asarray = lambda array: array.view(_OnDevice)
     cupy.fft = np.fft
-    cupy.ElementwiseKernel = lambda *_: kernel
+    frame_means.compile = lambda: None  # type: ignore[attr-defined]
+    cupy.RawModule = lambda **_: SimpleNamespace(get_function=lambda _: frame_means)
     cupy.cuda = cuda = ModuleType("cupy.cuda")
     cuda.Device = _FakeGpu  # type: ignore[attr-defined]
     cuda.runtime = runtime = ModuleType("cupy.cuda.runtime")  # type: ignore[attr-defined]
@@ -102,3 +115,7 @@ def _fake_cupy(kernel: Any) -> ModuleType:
     facts = {"name": b"Fake H100", "totalGlobalMem": 80_000_000_000}
     runtime.getDeviceProperties = lambda _: facts  # type: ignore[attr-defined]
     return cupy
+
+
+class _OnDevice(np.ndarray):
+    """An array that is not the host's."""

@@ -13,6 +13,7 @@ from pipeline.decode import Decoder
 from pipeline.detect import DetectSettings
 from pipeline.device import choose
 from pipeline.engine import Engine
+from pipeline.history import newest
 from pipeline.layout import SiteLayout
 from schemas.units import NS_PER_S
 from tests.pipeline import site as sites
@@ -186,11 +187,12 @@ def test_a_reset_clears_what_crosses_the_gap_and_keeps_what_was_learned():
         state, _ = engine.step(state, block)
         if block.resets:
             assert block.resets["rack"].tolist() == [False, True, False]
-            assert not state.ramp.tail_valid[1].any()
-            assert state.ramp.tail_valid[[0, 2, 3], -40:].all()
+            ok = newest(state.history, 120).tail_valid
+            assert not ok[1].any()
+            assert ok[[0, 2, 3], -40:].all()
     assert (state.noise.warm_s >= before.noise.warm_s).all()
     assert (before.noise.warm_s > 0).any()
-    assert state.ramp.tail_valid[1, -80:].all()
+    assert newest(state.history, 80).tail_valid[1].all()
     assert not state.spectra["10:1"].tail_valid[1, : -100 + 14].any()
     assert state.spectra["10:1"].tail_valid[0].all()
 
