@@ -127,12 +127,14 @@ def test_a_timer_says_every_pause() -> None:
 
 @pytest.mark.parametrize("cut", ["odd", "minute"])
 def test_the_cut_changes_nothing(cut: str) -> None:
-    """In odd pieces or by the half minute: the same causes in the same records."""
+    """In odd pieces or by the half minute, what is said too late stays too late."""
     one, blocks = campus()
     timer = hint("checkpoint", 190.0, end_ns=197 * NS_PER_S, cohort_id="job-1")
-    whole = run(one.layout, told(blocks, (timer,)))
+    late = hint("job_stop", 330.0, t_ns=345 * NS_PER_S)
+    whole = run(one.layout, told(blocks, (timer, late)))
+    assert near(final(whole), 330).cause != "job_end"
     pieces = ticks(blocks, [3, 1, 4]) if cut == "odd" else joined(blocks, 30)
-    assert run(one.layout, told(tuple(pieces), (timer,))) == whole
+    assert run(one.layout, told(tuple(pieces), (timer, late))) == whole
 
 
 def test_the_grid_is_told_the_cause_and_no_job() -> None:
