@@ -11,6 +11,9 @@ from ._oscillation_design import EULER, Neighbours, OscillationDesign
 
 __all__ = ["OscillationPlan", "to_namespace"]
 
+SUMMED_S = 60.0
+"""Longer windows are not summed over time: it takes their sums hours, in which no noise stays as
+it was."""
 CAP = 25.0
 """A line this much above its neighbours is judged against them, whatever its past."""
 
@@ -52,6 +55,8 @@ def to_namespace(design: OscillationDesign, like: Any) -> OscillationPlan:
         )
 
     windows, most, _ = design.bars.shape
+    length_s = np.array([look.samples for look in design.looks]) / design.rate_hz
+    summed = length_s[design.look_of] <= SUMMED_S
     offset = design.wide.offset[design.wide.block_of]
     return OscillationPlan(
         design,
@@ -71,5 +76,5 @@ def to_namespace(design: OscillationDesign, like: Any) -> OscillationPlan:
         _arrays.table(design.drift[1], like),
         _arrays.table(offset, like),
         _arrays.table(np.where(np.isfinite(offset), CAP * math.exp(EULER), np.inf), like),
-        _arrays.table(design.tested / design.height, like),
+        _arrays.table(design.tested * summed / design.height, like),
     )

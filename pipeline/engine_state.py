@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol
 from operators import diversity, noise, oscillations
 from operators.kernels import Kernels
 from pipeline.cause_state import CauseTrack
-from pipeline.load_loss_state import LossTrack
 from pipeline.history import Ticks
+from pipeline.load_loss_state import LossTrack
 from pipeline.oscillation_state import OscillationTrack
 from pipeline.outlook_state import OutlookState
 from pipeline.ramp_state import RampTrack

@@ -13,6 +13,7 @@ from pipeline.line_finder import LineFinder
 from pipeline.line_judge import ECHO_S, NOTHING, LineJudge
 from pipeline.lines import Tone, belongs, fundamental_of, order_of
 from pipeline.oscillation_parts import PLAIN, Parts
+from pipeline.oscillation_record import judged_by, record
 from pipeline.oscillation_state import Feed, Line, Looks, OpenTone, OscillationTrack, Past
 from pipeline.ramp_state import OpenOscillation
 from schemas.events import Quality, SiteEvent, event_id
@@ -67,7 +68,9 @@ class OscillationEvents:
 
     def open_now(self, track: OscillationTrack) -> list[OpenOscillation]:
         """What the ramp detector must know."""
-        return [OpenOscillation(t.now_hz, max(t.now_w, t.amplitude_w)) for t in track.open]
+        return [
+            OpenOscillation(t.now_hz, max(t.now_w, t.amplitude_w), t.event_id) for t in track.open
+        ]
 
     def step(
         self, track: OscillationTrack, looks: Looks, reference_w: float, time_ns: int
@@ -90,7 +93,7 @@ class OscillationEvents:
             tone = self._begin(looks, found, time_ns, opened)
             opened += 1
             track.open.append(tone)
-            events.append(self._parts.record(tone, "open", time_ns))
+            events.append(self._record(tone, "open", time_ns))
         newest = {event.event_id: event for event in events}
         return list(newest.values())
 
@@ -99,7 +102,7 @@ class OscillationEvents:
         events = []
         for tone in track.open:
             tone.quality = quality
-            events.append(self._parts.record(tone, "closed", time_ns))
+            events.append(self._record(tone, "closed", time_ns))
         track.open = []
         return events
 
@@ -166,7 +169,7 @@ class OscillationEvents:
         if tone.amplitude_w < TELL * tone.told_w:
             return []
         tone.told_w = tone.amplitude_w
-        return [self._parts.record(tone, "update", time_ns)]
+        return [self._record(tone, "update", time_ns)]
 
     def _end_s(self, tone: OpenTone) -> float:
         return min(ENDS / tone.now_hz, max(FEWER_ENDS / tone.now_hz, SLOW_S))
@@ -226,8 +229,11 @@ class OscillationEvents:
                 echo = Past(tone.freq_hz, 1 / tone.window_s, tone.amplitude_w, time_ns)
                 track.past = [*track.past, echo]
             track.open.remove(tone)
-            events.append(self._parts.record(tone, "closed", time_ns))
+            events.append(self._record(tone, "closed", time_ns))
         return events
+
+    def _record(self, tone: OpenTone, state: str, time_ns: int) -> SiteEvent:
+        return record(self._layout, self._feeds, tone, state, time_ns)
 
     def _begin(self, looks: Looks, found: Line, time_ns: int, rank: int) -> OpenTone:
         at = (looks, found.feed, found.row, found.freq_hz)
@@ -249,6 +255,8 @@ class OscillationEvents:
             told_w=0.0,
             shown=found.now >= 1,
         )
+        judged = judged_by(self._layout, self._feeds[found.feed], found)
+        tone.statistic, tone.threshold, tone.test = judged
         self._parts.measure(tone, looks)
         tone.told_w = tone.amplitude_w
         return tone

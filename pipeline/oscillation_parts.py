@@ -11,9 +11,9 @@ from operators import budget, damping, tones, unison
 from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice
 from pipeline.layout import SiteLayout
+from pipeline.oscillation_record import FORCED_HARMONIC
 from pipeline.oscillation_state import Feed, Looks, OpenTone
-from pipeline.ramp_record import peak_share
-from schemas.events import Contributor, Harmonic, SiteEvent
+from schemas.events import Contributor, Harmonic
 
 __all__ = ["PLAIN", "Parts"]
 
@@ -38,9 +38,6 @@ COMMON = 0.25
 """Of the greatest part in the common motion: what takes part in it at least."""
 GAP_RAD = 0.8
 """A gap this wide between phases parts two groups."""
-FORCED_HARMONIC = 0.05
-MODE_HZ, MODE_SHARE = 0.02, 0.02
-"""How near a configured mode a line is in resonance with it."""
 
 
 class Parts:
@@ -257,57 +254,3 @@ class Parts:
             if not below:
                 return node
             node = max(below, key=lambda c: by_node[c])
-
-    # ---- the record
-
-    def _origin(self, tone: OpenTone) -> Any:
-        """Forced where it has harmonics, natural where it rings down; else unknown."""
-        if any(h.amplitude_w >= FORCED_HARMONIC * tone.amplitude_w for h in tone.harmonics):
-            return "forced"
-        return "natural" if (tone.damping_ratio or 0.0) > 0.01 else None
-
-    def _resonance_hz(self, tone: OpenTone) -> float | None:
-        """The configured mode nearest to the line, or to one of its harmonics, if near."""
-        lines = [tone.freq_hz, *(h.order * tone.freq_hz for h in tone.harmonics)]
-        near = [
-            (abs(hz - mode), mode)
-            for mode in self._layout.topology.site.modes_hz
-            for hz in lines
-            if abs(hz - mode) <= MODE_HZ + MODE_SHARE * mode
-        ]
-        return min(near)[1] if near else None
-
-    def _averaged(self, tone: OpenTone) -> bool | None:
-        """True where the sensor behind it does not show this frequency in full."""
-        sensor = self._feeds[tone.feed].sensors[tone.row]
-        return None if bool(sensor.observable(tone.freq_hz)) else True
-
-    def record(self, tone: OpenTone, state: Any, time_ns: int) -> SiteEvent:
-        """The event as it stands."""
-        node = self._layout.nodes[tone.node]
-        return SiteEvent(
-            event_id=tone.event_id,
-            kind="oscillation",
-            site_id=self._layout.site_id,
-            node_id=node.id,
-            level=node.level,
-            state=state,
-            onset_ns=tone.onset_ns,
-            opened_ns=tone.opened_ns,
-            updated_ns=time_ns,
-            closed_ns=time_ns if state == "closed" else None,
-            quality=tone.quality,  # type: ignore[arg-type]
-            freq_hz=tone.freq_hz,
-            amplitude_w=tone.amplitude_w,
-            growth_per_s=tone.growth_per_s,
-            damping_ratio=tone.damping_ratio,
-            harmonics=tone.harmonics or None,
-            origin=self._origin(tone),
-            resonance_hz=self._resonance_hz(tone),
-            unison=tone.unison,
-            averaged=self._averaged(tone),
-            peak_share=peak_share(self._layout, tone.amplitude_w),
-            contributors=tone.contributors or None,
-            groups=tone.groups or None,
-            merged_into=tone.merged_into,
-        )

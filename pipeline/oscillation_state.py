@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from operators import oscillations
 from pipeline.lines import Tone
 from pipeline.sensors import Sensor
-from schemas.events import Contributor, Harmonic
+from schemas.events import Contributor, Harmonic, ToneTest
 
 __all__ = ["Bank", "Feed", "Line", "Look", "Looks", "OpenTone", "OscillationTrack", "Past"]
 
@@ -144,6 +144,9 @@ class OpenTone:
     groups: tuple[tuple[str, ...], ...] = ()
     quality: str = "good"
     merged_into: str | None = None
+    statistic: float | None = None
+    threshold: float | None = None
+    test: ToneTest | None = None
 
     @property
     def reach_s(self) -> float:

@@ -41,6 +41,7 @@ def grid_event(event: SiteEvent, poi_id: str) -> GridEvent:
         "channels",
         "groups",
         "step_test",
+        "tone_test",
         "feeders",
     ):
         del fields[private]

@@ -10,7 +10,7 @@ from operators import steps
 from pipeline.detect import DetectSettings
 from pipeline.layout import SiteLayout
 from pipeline.ramp_census import Census
-from pipeline.ramp_record import mean, record, sign_of
+from pipeline.ramp_record import mean, net_w, record, sign_of
 from pipeline.ramp_state import OpenOscillation, OpenRamp, RampTrack, RampView
 from pipeline.step_stage import CLIP, RING_S
 from schemas.events import Quality, SiteEvent, StepTest, event_id
@@ -31,6 +31,8 @@ SHIFT = 0.5
 """Beside an oscillation the mean over a period must move by so many amplitudes, and stay."""
 FIRST_SWINGS_S = 30
 """So long before an oscillation opens its first swings may have begun."""
+SWUNG = 0.25
+"""And one of which no more than this share is left when it closes beside an oscillation."""
 SWING = 3.0
 """A ramp no deeper than this many amplitudes was a swing of the oscillation."""
 
@@ -112,11 +114,16 @@ class RampEvents:
                 track.open.append(begun)
                 events.append(self._tell(begun, "open", time_ns))
             elif ramp is not None:
-                events += self._go_on(track, ramp, view, k, alive and not oscillations)
+                events += self._go_on(track, ramp, view, k, oscillations)
         return events
 
     def _go_on(
-        self, track: RampTrack, ramp: OpenRamp, view: RampView, k: int, alive: bool
+        self,
+        track: RampTrack,
+        ramp: OpenRamp,
+        view: RampView,
+        k: int,
+        oscillations: list[OpenOscillation],
     ) -> list[SiteEvent]:
         before, time_ns = (ramp.kind, ramp.node), int(view.tick_end_ns[k])
         path_w = view.triggers.path_w[ramp.watched]
@@ -129,9 +136,12 @@ class RampEvents:
             self._census.take(ramp, view, k)
         grows = ramp.depth_w >= STILL * ramp.grown_w
         ramp.grown_w = ramp.depth_w if grows else ramp.grown_w
+        alive = view.triggers.active[ramp.direction, :, k].any() and not oscillations
         ramp.calm_ticks = 0 if alive or grows else ramp.calm_ticks + 1
         if ramp.calm_ticks >= self._detect.ramp_close_s * self._per_s:
             track.open.remove(ramp)
+            if oscillations and net_w(self._layout, ramp) <= SWUNG * ramp.depth_w:
+                ramp.merged_into = max(oscillations, key=lambda o: o.amplitude_w).event_id
             return [record(self._layout, ramp, "closed", time_ns)]
         if before != (ramp.kind, ramp.node) or self._grew(ramp, time_ns):
             return [self._tell(ramp, "update", time_ns)]

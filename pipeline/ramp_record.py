@@ -11,7 +11,7 @@ from pipeline.layout import SiteLayout
 from pipeline.ramp_state import OpenRamp
 from schemas.events import SiteEvent
 
-__all__ = ["mean", "peak_share", "record", "sign_of"]
+__all__ = ["mean", "net_w", "peak_share", "record", "sign_of"]
 
 DONE_SHARE = 0.9
 SETTLE_S = 3
@@ -57,6 +57,11 @@ def record(layout: SiteLayout, ramp: OpenRamp, state: Any, time_ns: int) -> Site
         peak_share=peak_share(layout, depth_w),
         merged_into=ramp.merged_into,
     )
+
+
+def net_w(layout: SiteLayout, ramp: OpenRamp) -> float:
+    """Depth that was left once it had settled, W."""
+    return _depth_w(layout, ramp)[0]
 
 
 def _depth_w(layout: SiteLayout, ramp: OpenRamp) -> tuple[float, float]:

@@ -17,6 +17,7 @@ class OpenOscillation(NamedTuple):
 
     freq_hz: float
     amplitude_w: float
+    event_id: str
 
 
 class Moved(NamedTuple):

@@ -21,6 +21,7 @@ __all__ = [
     "SiteEvent",
     "SiteState",
     "StepTest",
+    "ToneTest",
     "WorkloadHint",
     "event_id",
     "family",
@@ -69,6 +70,24 @@ class StepTest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     baseline_w: float
     baseline_s: float
     clip: float | None = None
+
+
+class ToneTest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """
+    What an oscillation was judged by when it opened: enough to compute its statistic again.
+
+    Of the ``window_s`` of samples at ``rate_hz`` that end at ``opened_ns``, of ``node_id`` (of its
+    ``channel_id``, where there is one): the differences, tapered (``docs/operators.md``), give at
+    ``freq_hz`` an amplitude of ``statistic`` W, zero to peak; it must exceed ``threshold`` W.
+    ``summed``: no window by itself did, the sum over time of log-likelihood ratios passed its own.
+    """
+
+    window_s: float
+    freq_hz: float
+    rate_hz: float
+    node_id: str
+    channel_id: str | None = None
+    summed: bool = False
 
 
 class Harmonic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -177,6 +196,7 @@ class SiteEvent(_Event, frozen=True, kw_only=True, omit_defaults=True, forbid_un
     channels: tuple[str, ...] | None = None
     contributors: tuple[Contributor, ...] | None = None
     step_test: StepTest | None = None
+    tone_test: ToneTest | None = None
     feeders: tuple[Feeder, ...] | None = None
     groups: tuple[tuple[str, ...], ...] | None = None
     """Channels that swing together, where phases fall into several groups; the largest first."""

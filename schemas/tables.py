@@ -94,6 +94,16 @@ _STEP_TEST = pa.struct(
         ("clip", REAL),
     ]
 )
+_TONE_TEST = pa.struct(
+    [
+        ("window_s", REAL),
+        ("freq_hz", REAL),
+        ("rate_hz", REAL),
+        ("node_id", TEXT),
+        ("channel_id", TEXT),
+        ("summed", pa.bool_()),
+    ]
+)
 _DIP = pa.struct(
     [
         ("onset_ns", WHOLE),
@@ -155,6 +165,7 @@ EVENTS = pa.schema(
         later(2, column("unison", REAL, "0..1", "share of the leaves' swing that adds up")),
         later(2, column("averaged", pa.bool_(), "", "no sensor shows this frequency in full")),
         later(2, column("groups", pa.list_(pa.list_(TEXT)), "", "channels that swing together")),
+        later(3, column("tone_test", _TONE_TEST, "s, Hz", "what a line was judged by")),
         later(3, column("lost_share", REAL, "0..1", "power lost over the power before")),
         later(3, column("dips", pa.list_(_DIP), "ns, pu, W, s", "voltage dips of a load loss")),
         later(3, column("recovery_s", REAL, "s", "until 0.9 of the power was back")),

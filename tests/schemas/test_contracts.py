@@ -191,7 +191,8 @@ def test_grid_event_says_what_the_site_event_says():
     site, grid = (
         set(topics.topic(f"{w}.event.v1").record.__struct_fields__) for w in ("site", "grid")
     )
-    assert site - grid == {"node_id", "level", "contributors", "groups", "step_test"}
+    private = {"node_id", "level", "contributors", "groups", "step_test", "tone_test"}
+    assert site - grid == private
     assert grid - site == {"poi_id"}
 
 
