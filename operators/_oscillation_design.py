@@ -14,7 +14,7 @@ __all__ = ["Look", "OscillationDesign", "design", "hann"]
 LEAST_CYCLES = 6
 """Fewest cycles in a window. With fewer a single dip with slow edges (a checkpoint) is a line."""
 HIGHEST_HZ = 55.0
-FAST = ((2.5, HIGHEST_HZ), (5.0, HIGHEST_HZ), (10.0, HIGHEST_HZ))
+FAST = ((2.5, HIGHEST_HZ), (10.0, HIGHEST_HZ))
 PAD = 2
 """Spectra are sampled twice as densely as they are long: a line loses 0.35 dB at most."""
 NARROW, WIDE = 4, 32

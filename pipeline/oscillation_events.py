@@ -144,7 +144,7 @@ class OscillationEvents:
 
     def _follow(self, tone: OpenTone, looks: Looks, time_ns: int) -> list[SiteEvent]:
         self._listen(tone, looks)
-        at = (looks, tone.feed, tone.row, tone.now_hz if tone.shown else tone.freq_hz)
+        at = (looks, tone.feed, tone.row, tone.now_hz if tone.clear >= 1 else tone.freq_hz)
         newest_w, error_w = self._judge.newest(at, tone.level_w, self._end_s(tone), tone.reach_s)
         tone.level_w = tone.level_w or newest_w
         gone = newest_w < max(GONE * tone.level_w, NOTHING * error_w)
@@ -185,8 +185,10 @@ class OscillationEvents:
                 window_s = window.samples / bank.rate_hz
                 freq_hz = bank.plan.design.freq_hz[window.place]
                 reach_hz = max(1.0 / window_s, 0.04 * tone.now_hz)
-                near = np.flatnonzero(np.abs(freq_hz - tone.now_hz) <= reach_hz)
-                if not len(near) or LEAST_CYCLES / window_s > tone.now_hz:
+                lowest_hz = LEAST_CYCLES / window_s * (1 - 1e-9)
+                near = np.abs(freq_hz - tone.now_hz) <= reach_hz
+                near = np.flatnonzero(near & (freq_hz >= lowest_hz))
+                if not len(near) or lowest_hz > tone.now_hz:
                     continue
                 at = near + window.place.start
                 near_w = look.amplitude_w[:, at]
@@ -198,12 +200,12 @@ class OscillationEvents:
                 summit[window_s] = max(summit.get(window_s, top), top)
         shown = [window_s for window_s, e in plain.items() if e >= 1]
         tone.window_s = min([tone.window_s, *shown])
-        tone.shown = tone.shown or bool(shown)
+        tone.clear = max([tone.clear, *plain.values()])
         heard = excess.get(tone.window_s)
         if heard is None:
             return
         longer = [window_s for window_s in shown if window_s > tone.window_s]
-        if heard < ALIVE and longer and not tone.missed_s:
+        if plain[tone.window_s] < ALIVE and longer and not tone.missed_s:
             tone.window_s = min(longer)  # weaker, not over: its newest periods are still there
         tone.heard = excess[tone.window_s] >= ALIVE
         if tone.heard and plain[tone.window_s] >= ALIVE:  # a sum goes on for a while on noise alone
@@ -253,7 +255,7 @@ class OscillationEvents:
             row=found.row,
             window_s=found.window_s,
             told_w=0.0,
-            shown=found.now >= 1,
+            clear=found.now,
         )
         judged = judged_by(self._layout, self._feeds[found.feed], found)
         tone.statistic, tone.threshold, tone.test = judged

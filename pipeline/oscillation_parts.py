@@ -24,6 +24,8 @@ many standard errors (a peak may be short); `NOISY_S` where 8 do not by a quarte
 """
 SHORTEST_S, SETTLED_S, LONGEST_S, NOISY_S = 2.5, 10.0, 160.0, 20.0
 MAX_CONTRIBUTORS = 256
+CLEAR = 4.0
+"""Thresholds from which a line is so clear that some periods of it tell its frequency."""
 SEEN = 4.0
 """Standard errors from which a channel takes part."""
 OWN = 0.5
@@ -83,9 +85,8 @@ class Parts:
 
     def _frequency(self, tone: OpenTone, looks: Looks, span_s: float) -> float:
         """Over some periods, or in noise over the window that shows it; Hz."""
-        here_w, error_w = self.amplitude(looks, tone.feed, tone.row, tone.now_hz, span_s)
         near_hz = np.zeros(1)
-        if here_w < PLAIN / 4 * error_w:
+        if tone.clear < CLEAR:
             span_s = max(span_s, min(tone.reach_s, LONGEST_S))
             reach = round(2 * span_s / tone.window_s)  # half bins within one of the window's
             near_hz = np.arange(-reach, reach + 1) / (2 * span_s)

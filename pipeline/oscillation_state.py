@@ -125,8 +125,8 @@ class OpenTone:
     window_s: float
     """The shortest window that has shown it: the one that says when it is gone."""
     told_w: float
-    shown: bool = True
-    """A single window has shown it, not only the sum over time."""
+    clear: float = 1.0
+    """The most that it stood out of a single window, over its threshold; below 1 only of sums."""
     level_w: float = 0.0
     """Usual amplitude of its newest two periods."""
     heard: bool = True
@@ -151,7 +151,7 @@ class OpenTone:
     @property
     def reach_s(self) -> float:
         """Over how long it may have to be measured to be told from noise."""
-        return self.window_s * (1 if self.shown else SUMMED)
+        return self.window_s * (1 if self.clear >= 1 else SUMMED)
 
 
 class Past(NamedTuple):

@@ -9,7 +9,7 @@ from operators import budget, oscillations
 from pipeline.detect import DetectSettings
 from pipeline.device import choose
 from pipeline.layout import SiteLayout
-from pipeline.spectra import ROWS_SHARE, Spectra
+from pipeline.spectra import CLUSTER, ROWS_SHARE, Spectra
 from tests.pipeline import site as sites
 
 
@@ -82,7 +82,7 @@ def test_every_threshold_of_the_spectra_follows_from_the_budget(per_day):
                     k = _independent(bar, 0.75 * spectra.pfa)
                     assert 1.0 <= k < 2_000
             assert design.height == pytest.approx(-math.log(0.25 * spectra.pfa))
-    assert tests * spectra.pfa == pytest.approx(ROWS_SHARE * 0.3 * per_day)
+    assert tests * spectra.pfa == pytest.approx(ROWS_SHARE * 0.3 * per_day * CLUSTER)
 
 
 def _independent(bar: float, pfa: float) -> float:
