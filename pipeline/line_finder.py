@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 
 from pipeline.detect import DetectSettings
-from pipeline.oscillation_state import Feed, Line, Look, OscillationTrack
+from pipeline.oscillation_state import Bank, Feed, Line, Look, OscillationTrack
 
 __all__ = ["LineFinder"]
 
 LOOKS = {1: 0, 2: 2, 8: 1}
-"""Looks in a row by hop in s that leaves take, 0: `oscillation_hops`; a sum of many takes 1."""
+"""Looks in a row by hop in s that leaves take; 0: `oscillation_hops`."""
+VOTERS = 9
+"""Leaves by whose samples a line is judged that they show together."""
+BRIEF_S = 5.0
+"""A sum of many leaves takes one look, two in windows up to so long: real power has such swings."""
 
 
 class LineFinder:
@@ -20,6 +24,8 @@ class LineFinder:
 
     def __init__(self, detect: DetectSettings, feeds: tuple[Feed, ...], votes: int) -> None:
         self._detect, self._feeds, self._votes = detect, feeds, votes
+        hops = detect.oscillation_hops
+        self._least = {bank.key: _least(bank, hops) for feed in feeds for bank in feed.banks}
 
     def lines(self, track: OscillationTrack, look: Look, floor_w: Any) -> list[Line]:
         """Lines of one bank that were suspect for long enough; counts on in ``track.run``."""
@@ -38,15 +44,14 @@ class LineFinder:
                 track.run[bank.key] = np.zeros_like(run)
             return []
         strong = (excess >= 1) & (look.amplitude_w >= floor_w[0])
-        suspect = strong.any(axis=0)
-        wide = strong[feed.wide].any(axis=0)
+        suspect = np.zeros((3, excess.shape[1]), bool)
+        suspect[0], suspect[1] = strong[~feed.wide].any(axis=0), strong[feed.wide].any(axis=0)
         if voted is not None:
-            suspect |= voted
+            suspect[2] = voted
             of_leaves = np.where(voted[None, :], self._of_leaves(look), 0.0)
             excess, now = np.maximum(excess, of_leaves), np.maximum(now, of_leaves)
-        track.run[bank.key] = run = np.where(suspect, _widened(run) + 1, 0)
-        least = np.where(wide, 1, LOOKS[bank.hop_s] or self._detect.oscillation_hops)
-        ready = suspect & (run >= least)
+        track.run[bank.key] = run = np.where(suspect, _widened(run.T).T + 1, 0)
+        ready = (suspect & (run >= self._least[bank.key])).any(axis=0)
         return self._summits(look, (excess, now), ready) if ready.any() else []
 
     def _voted(self, look: Look, floor_w: Any) -> Any:
@@ -90,9 +95,18 @@ class LineFinder:
                         window.samples / bank.rate_hz,
                         float(excess[row, at]),
                         float(now[row, at]),
+                        self._voters(look, int(row), at),
                     )
                 )
         return found
+
+    def _voters(self, look: Look, row: int, at: int) -> tuple[int, ...]:
+        if max(look.now[row, at], look.lasting[row, at] * self._feeds[look.feed].wide[row]) >= 1:
+            return ()
+        leaves = self._feeds[look.feed].leaves
+        votes = look.votes[leaves, at]
+        best = np.argsort(-votes, kind="stable")[:VOTERS]
+        return tuple(int(leaves[k]) for k in best if votes[k] >= 1)
 
     def excess(self, look: Look, at: Any) -> tuple[float, float]:
         """
@@ -106,6 +120,14 @@ class LineFinder:
             votes = np.sort(look.votes[feed.leaves][:, at].max(axis=1))
             best = max(best, float(votes[-self._votes]))
         return best, lasting
+
+
+def _least(bank: Bank, hops: int) -> Any:
+    """Looks in a row that a bin takes by a leaf, by a sum of many, by votes; (3, bin) int."""
+    length_s = np.array([look.samples / bank.rate_hz for look in bank.plan.design.looks])
+    wide = np.where(length_s <= BRIEF_S, 2, 1)[bank.plan.design.look_of]
+    leaves = np.full_like(wide, LOOKS[bank.hop_s] or hops)
+    return np.stack([leaves, wide, leaves])
 
 
 def _widened(values: Any) -> Any:

@@ -75,11 +75,12 @@ class LineJudge:
 
     def lasts(self, line: Line, looks: Looks) -> bool:
         """In every part of its window, and in the newest two periods: no step, no dip, not over."""
-        rows, summed = [line.row], line.now < 1
+        rows, summed = list(line.voters or (line.row,)), line.now < 1
         x, v, rate_hz = looks.window(line.feed, rows, line.window_s)
-        freq_hz = self._device.upload(np.array([line.freq_hz]))
-        share = oscillations.steadiness(x, v, freq_hz, rate_hz=rate_hz)
-        if float(self._device.download(share)[0]) < STEADY - (self._doubt(line) if summed else 0.0):
+        freq_hz = self._device.upload(np.full(len(rows), line.freq_hz))
+        shares = oscillations.steadiness(x, v, freq_hz, rate_hz=rate_hz)
+        share = float(np.median(self._device.download(shares)))
+        if share < STEADY - (self._doubt(line) if summed else 0.0):
             return False
         at = (looks, line.feed, line.row, line.freq_hz)
         whole_w, _ = self._parts.amplitude(*at, line.window_s)

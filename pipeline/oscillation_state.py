@@ -95,6 +95,8 @@ class Line(NamedTuple):
     excess: float
     now: float
     """Of the newest window alone, over its threshold."""
+    voters: tuple[int, ...] = ()
+    """Rows of leaves that show it together, the strongest; none where its row does by itself."""
 
     @property
     def tone(self) -> Tone:
@@ -172,7 +174,7 @@ class OscillationTrack:
     """
 
     run: dict[str, Any]
-    """By bank: looks in a row that each bin was suspect, (bin,) int64."""
+    """By bank: looks in a row that each bin was suspect, by a leaf, a sum, votes; (3, bin) int64."""
     open: list[OpenTone] = dataclasses.field(default_factory=list)
     past: list[Past] = dataclasses.field(default_factory=list)
     leaves: list[Any] = dataclasses.field(default_factory=list)
