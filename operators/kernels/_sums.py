@@ -147,7 +147,7 @@ def largest(moved: Any, leaves: Any, peaks: Any) -> None:
 
 @compiled(types.void(_ROWS, types.UniTuple(u8, 2), read(f8, 1), types.UniTuple(f8[:, ::1], 3)))
 def voted(moved: Any, leaves: Any, limits_w: Any, votes: Any) -> None:
-    """Which leaves moved by their threshold; ``votes`` up, down, count (channel, time), zero yet."""
+    """Which leaves moved by their threshold; ``votes`` up, down, count (channel, time), zeros."""
     (moved_w, known), (up, down, count) = moved, votes
     for leaf in range(leaves[1] - leaves[0]):
         row, limit_w = leaves[0] + leaf, limits_w[leaf]
