@@ -56,7 +56,7 @@ bench: setup ## samples per second, in-process and through the broker
 	$(BIN)/python -m tests.bench
 
 bench-kernels: setup ## the hot path by size, beside a copy, the reference and plain NumPy
-	$(BIN)/python -m tests.bench.kernels
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.bench.kernels
 
 kafka: setup ## a broker in the foreground (PORT=9092, DATA=folder to keep its data)
 	@$(BIN)/python -m replay.broker --port $(PORT) $(if $(DATA),--data $(DATA))

@@ -98,17 +98,15 @@ def medians(peaks_w: Any, warm_s: Any, out: Any) -> None:
             continue
         for k in range(memory_s):
             y[k] = peaks[k] if k >= memory_s - count else np.inf
-        low, first, second = (count - 1) // 2, 0.0, np.inf
+        low, first, second = (count - 1) // 2, -np.inf, -np.inf
         high = min(low + 1, count - 1)
         for k in range(memory_s - count, memory_s):
-            value, below, same = y[k], 0, 0
+            value, below = y[k], 0
             for j in range(memory_s):
                 below += y[j] < value
-            for j in range(memory_s):
-                same += y[j] == value
-            if below <= low < below + same:
+            if below <= low and value > first:  # the greatest of those with so few below them
                 first = value
-            if below <= high < below + same:
+            if below <= high and value > second:
                 second = value
         share = 0.5 * (count - 1) - low
         out[row] = min(first + share * (second - first), second)

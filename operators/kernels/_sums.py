@@ -15,19 +15,19 @@ from numba import types
 
 from ._compiled import b1, compiled, f8, i8, inner, read, u8
 
-__all__ = ["DEPTH", "changed", "counted", "node_sums", "voted"]
+__all__ = ["DEPTH", "changed", "counted", "largest", "node_sums", "voted"]
 
 DEPTH = 40
 """Levels of pairs that a node's members may have."""
 _1 = np.uint64(1)
 _SIZE = 0x7FFFFFFFFFFFFFFF
 _TREE = types.UniTuple(read(i8, 1), 2)
+_ROWS = types.Tuple((read(f8, 2), read(b1, 2)))
 
 
 @compiled(
     types.void(
-        types.Tuple((read(f8, 2), read(b1, 2))), types.Tuple((read(f8, 2), read(b1, 2))), u8,
-        f8[:, ::1], b1[:, ::1],
+        _ROWS, _ROWS, u8, f8[:, ::1], b1[:, ::1],
     )
 )  # fmt: skip
 def changed(new: Any, old: Any, lag: Any, out: Any, known: Any) -> None:
@@ -130,34 +130,29 @@ def _peak(bits: Any, known: Any, row: Any, span: Any) -> Any:
     return most if some else i8(-1)
 
 
-@compiled(
-    types.void(
-        types.Tuple((read(f8, 2), read(b1, 2))), types.UniTuple(u8, 2), read(f8, 1), f8[:, ::1],
-        types.UniTuple(f8[:, ::1], 3),
-    )
-)  # fmt: skip
-def voted(moved: Any, leaves: Any, limits_w: Any, peaks: Any, votes: Any) -> None:
-    """
-    Which leaves moved by their threshold; ``votes`` up, down and count (channel, time), all zero.
-
-    ``peaks`` (leaf, second): largest change, -1 where none is known.
-    """
-    (moved_w, known), (up, down, count) = moved, votes
+@compiled(types.void(_ROWS, types.UniTuple(u8, 2), f8[:, ::1]))
+def largest(moved: Any, leaves: Any, peaks: Any) -> None:
+    """``peaks`` (leaf, second): largest change of each leaf, -1 where none is known."""
+    moved_w, known = moved
     seconds, bits, peak_bits = np.uint64(peaks.shape[1]), moved_w.view(i8), peaks.view(i8)
     length = np.uint64(moved_w.shape[1]) // seconds
     for leaf in range(leaves[1] - leaves[0]):
-        row, most = leaves[0] + leaf, -1.0
+        row = leaves[0] + leaf
         for s in range(seconds):
             peak = _peak(bits, known, row, (s * length, (s + _1) * length))
             peak_bits[leaf, s] = peak
             if peak < 0:
                 peaks[leaf, s] = -1.0
-            most = max(most, peaks[leaf, s])
-        if most < limits_w[leaf]:
-            continue
+
+
+@compiled(types.void(_ROWS, types.UniTuple(u8, 2), read(f8, 1), types.UniTuple(f8[:, ::1], 3)))
+def voted(moved: Any, leaves: Any, limits_w: Any, votes: Any) -> None:
+    """Which leaves moved by their threshold; ``votes`` up, down, count (channel, time), zeros."""
+    (moved_w, known), (up, down, count) = moved, votes
+    for leaf in range(leaves[1] - leaves[0]):
+        row, limit_w = leaves[0] + leaf, limits_w[leaf]
         for t in range(np.uint64(moved_w.shape[1])):
-            if known[row, t] and moved_w[row, t] >= limits_w[leaf]:
+            if known[row, t] and moved_w[row, t] >= limit_w:
                 up[row, t], count[row, t] = moved_w[row, t], 1.0
-            if known[row, t] and -moved_w[row, t] >= limits_w[leaf]:
-                down[row, t] = -moved_w[row, t]
-                count[row, t] = 1.0
+            if known[row, t] and -moved_w[row, t] >= limit_w:
+                down[row, t], count[row, t] = -moved_w[row, t], 1.0

@@ -17,7 +17,7 @@ from ._diversity import moves, peaks
 from ._periodogram import periodogram, plan
 from ._seconds import lagged, means, medians, middles, pushed, slowed, stats
 from ._steps import ratios, switched
-from ._sums import changed, counted, node_sums, voted
+from ._sums import changed, counted, largest, node_sums, voted
 
 __all__ = ["KERNELS", "frame", "periodogram", "plan", "scan", "two_threshold"]
 
@@ -48,15 +48,14 @@ def frame(mean_w: Any, ok: Any, past: ramps.RampState, threshold_w: Any, plan: F
     for rows, out in ((new[0], node_w), (moved_w, node_moved_w), (second[0], second_w)):
         node_sums(rows, tree, out)
     peak_w = np.empty((stop - start, max(ticks // plan.per_s, 1)))
-    votes = tuple(np.zeros_like(new[0]) for _ in range(3))
-    voted(second, (start, stop), threshold_w, peak_w, votes)
+    largest(second, (start, stop), peak_w)
     return Frame(
         node_w,
         _counts(new[1], tree, nodes) / plan.counts[:, None],
         node_moved_w[plan.watched],
         _counts(known, tree, nodes)[plan.watched] > 0,
         second_w,
-        _together(votes, peak_w, threshold_w, plan),
+        _together(second, peak_w, threshold_w, plan),
         peak_w,
     )
 
@@ -78,11 +77,13 @@ def _changed(new: tuple[Any, Any], past: ramps.RampState, lag: int) -> tuple[Any
     return found
 
 
-def _together(votes: tuple[Any, ...], peak_w: Any, threshold_w: Any, plan: FramePlan) -> Any:
+def _together(second: tuple[Any, Any], peak_w: Any, threshold_w: Any, plan: FramePlan) -> Any:
     """Synchrony of every node; nothing is added up while no leaf has moved."""
-    shape = (len(plan.counts), votes[0].shape[1])
+    shape = (len(plan.counts), second[0].shape[1])
     if not any((peak_w[:, k] >= threshold_w).any() for k in range(peak_w.shape[1])):
         return np.zeros(shape)
+    votes = tuple(np.zeros_like(second[0]) for _ in range(3))
+    voted(second, plan.leaves, threshold_w, votes)
     tree = (plan.leaf_tree.first, plan.leaf_tree.index)
     up_w, down_w, count = (np.empty(shape) for _ in range(3))
     for rows, out in zip(votes, (up_w, down_w, count), strict=True):
