@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,10 @@ from pipeline.oscillation_state import Looks
 from pipeline.outlook import Outlook, Poi
 from pipeline.ramp_events import RampEvents
 from pipeline.ramp_state import RampView
-from pipeline.second_stage import Second, Windows, second_stats, site_state
+from pipeline.second_stage import Windows, second_stats, site_state
 from pipeline.spectra import Spectra
 from pipeline.step_state import BLOCK_S
+from pipeline.together import Together
 from schemas.events import Quality, SiteEvent
 from schemas.units import NS_PER_S
 
@@ -70,6 +70,7 @@ class Engine:
         )
         self._bands = NodeBands(self._spectra.feeds, len(layout.nodes))
         self._windows = Windows(layout)
+        self._together = Together(layout, device)
         self._outlook = Outlook(layout, detect)
 
     def start(self) -> EngineState:
@@ -252,7 +253,7 @@ class Engine:
         second = second._replace(bands_w=self._bands.step(looks, second.share))
         outcome.windows.extend(self._windows.step(state.windows, second))
         top = self.layout.top
-        factor, movement = self._diversity(state, second)
+        factor, movement, state.diversity = self._together.step(state.diversity, second)
         extra = {
             "reference_w": state.reference_w,
             "synchrony": float(part["synchrony"][top].max()) or None,
@@ -266,22 +267,6 @@ class Engine:
         state.outlook, forecasts = self._outlook.step(state.outlook, poi)
         outcome.forecasts.extend(forecasts)
 
-    def _diversity(self, state: EngineState, second: Second) -> tuple[float, dict[str, Any]]:
-        """Coincidence factor of the leaves, and how their moves fall together."""
-        leaves, home = self.layout.leaves, self.device.download
-        rows = self.layout.channel_nodes[leaves.start : leaves.stop]
-        x = self.device.upload(second.mean_w[rows][:, None])
-        v = self.device.upload(second.share[rows][:, None] > 0)
-        found = self._kernels.movement(x, v, state.diversity)
-        together, apart, most = (float(home(y)[0, 0]) for y in found)
-        moves = {
-            "ramp_coincidence_factor": together or None,
-            "effective_sources": _coarse(apart),
-            "move_concentration": math.ceil(100 * most) / 100 or None,
-        }
-        factor, state.diversity = self._kernels.coincidence_factor(x, v, state.diversity)
-        return float(home(factor)[0, 0]), moves
-
 
 def _joined(pending: list[dict[str, Any]]) -> dict[str, Any]:
     """Frames that are a second, or some, as one; one frame is that itself."""
@@ -290,14 +275,6 @@ def _joined(pending: list[dict[str, Any]]) -> dict[str, Any]:
     joined = {k: np.concatenate([p[k] for p in pending], axis=1) for k in pending[0]}
     joined["peak_w"] = joined["peak_w"].max(axis=1, keepdims=True)
     return joined
-
-
-def _coarse(count: float) -> float | None:
-    """Rounded down to 1, 2, 5, 10, 20, …; None below 1."""
-    if count < 1:
-        return None
-    decade = 10.0 ** math.floor(math.log10(count))
-    return max(step * decade for step in (1, 2, 5) if step * decade <= count)
 
 
 def _total(values: Any) -> float:

@@ -104,7 +104,8 @@ class Ingest:
                 xp.concat(list(pair), axis=-1)
                 for pair in zip(newest(before, reach), now, strict=True)
             )
-            old = slice(max(first + reach, 0), onset + reach)
+            start = max(first + reach, 0)  # what is older than the history is taken from its begin
+            old = slice(start, max(onset + reach, start + self._half))
             new = slice(max(tick + 1 - self._half, onset) + reach, tick + 1 + reach)
             (was_w, some), (is_w, any_now) = (_mean(way_w[:, s], known[:, s]) for s in (old, new))
             change_w = xp.where(some & any_now, is_w - was_w, xp.zeros_like(is_w))[:, None]
@@ -115,6 +116,7 @@ class Ingest:
                 home(change_w)[leaves, 0],
                 home(was_w)[leaves],
                 home(way_w)[leaves, old.start : new.stop],
+                old.stop - old.start,
             )
 
         return moved

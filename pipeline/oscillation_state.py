@@ -174,7 +174,7 @@ class OscillationTrack:
     """
 
     run: dict[str, Any]
-    """By bank: looks in a row that each bin was suspect, by a leaf, a sum, votes; (3, bin) int64."""
+    """By bank: looks in a row that each bin was suspect: a leaf, a sum, votes; (3, bin) int64."""
     open: list[OpenTone] = dataclasses.field(default_factory=list)
     past: list[Past] = dataclasses.field(default_factory=list)
     leaves: list[Any] = dataclasses.field(default_factory=list)

@@ -46,7 +46,7 @@ class Census:
             ramp.synchrony = 0.0
             return
         way_w = sign * moved.leaf_way_w[who]
-        crossing = self._crossings(way_w, ramp.onset_tick)
+        crossing = self._crossings(way_w, moved.before)
         together_w = _within_a_second(np.add.reduce(way_w, axis=0), self._per_s)
         low, high = np.sort(crossing)[[int(q * (len(who) - 1)) for q in (0.1, 0.9)]]
         ramp.spread_s = float(high - low) / self._per_s

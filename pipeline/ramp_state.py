@@ -31,6 +31,8 @@ class Moved(NamedTuple):
     """(leaf,)"""
     leaf_way_w: Any
     """(leaf, time): tick means from the first stretch to the end of the last."""
+    before: int
+    """Ticks of the first stretch."""
 
 
 class RampView(NamedTuple):

@@ -73,14 +73,7 @@ class StepTest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
 
 
 class ToneTest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """
-    What an oscillation was judged by when it opened: enough to compute its statistic again.
-
-    Of the ``window_s`` of samples at ``rate_hz`` that end at ``opened_ns``, of ``node_id`` (of its
-    ``channel_id``, where there is one): the differences, tapered (``docs/operators.md``), give at
-    ``freq_hz`` an amplitude of ``statistic`` W, zero to peak; it must exceed ``threshold`` W.
-    ``summed``: no window by itself did, the sum over time of log-likelihood ratios passed its own.
-    """
+    """The line that opened an oscillation; how to compute it again: ``docs/operators.md``."""
 
     window_s: float
     freq_hz: float
