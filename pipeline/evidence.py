@@ -100,8 +100,9 @@ class Evidence:
 
     def _note(self, events: Iterable[SiteEvent]) -> None:
         for event in events:
-            span = self.state.spans.setdefault(event.event_id, Span(event.onset_ns, []))
-            span.onset_ns = min(span.onset_ns, event.onset_ns)
+            begin_ns = _begin_ns(event)
+            span = self.state.spans.setdefault(event.event_id, Span(begin_ns, []))
+            span.onset_ns = min(span.onset_ns, begin_ns)
             span.rows = sorted({*span.rows, *self._rows(event)})
             if event.state == "closed":
                 span.closed_ns = event.closed_ns or event.updated_ns
@@ -187,6 +188,13 @@ class Evidence:
                     grid.rate // grid.stride,
                     np.concatenate(pieces, axis=1),
                 )
+
+
+def _begin_ns(event: SiteEvent) -> int:
+    """Where the samples begin that its onset and its statistic need."""
+    tests = [test for test in (event.step_test, event.tone_test) if test is not None]
+    needs_ns = [event.opened_ns - round((t.window_s + 1) * NS_PER_S) for t in tests]
+    return min([event.onset_ns, *needs_ns])
 
 
 def _runs(ring: list[Kept]) -> Iterator[list[Kept]]:

@@ -19,7 +19,7 @@ MODE_HZ, MODE_SHARE = 0.02, 0.02
 
 
 def judged_by(layout: SiteLayout, feed: Feed, line: Line) -> tuple[float, float, ToneTest]:
-    """Statistic, threshold and what they are of, of the line that opens an event."""
+    """Statistic, threshold (as metered) and what they are of, of the line that opens an event."""
     bank, summed = feed.banks[line.bank], line.now < 1
     test = ToneTest(
         window_s=line.window_s,
@@ -32,7 +32,8 @@ def judged_by(layout: SiteLayout, feed: Feed, line: Line) -> tuple[float, float,
     if summed:
         height = bank.plan.design.height
         return line.excess * height, height, test
-    return line.amplitude_w, line.amplitude_w / math.sqrt(line.now), test
+    metered_w = line.amplitude_w / float(feed.sensors[line.row].correction(line.freq_hz))
+    return metered_w, metered_w / math.sqrt(line.now), test
 
 
 def record(

@@ -13,8 +13,9 @@ from replay.suite import bounds, intervals, yardsticks
 from replay.suite.backgrounds import Noise
 from replay.suite.case import Case, Setup
 from replay.suite.drive import Run, drive
+from replay.suite.recompute_tones import tone_ratios, tone_rows
 from replay.suite.rows import Goal, Row, counts_of, share_row
-from replay.suite.scene import METER_NOISE_SHARE, T0_NS, Scene
+from replay.suite.scene import METER_NOISE_SHARE, T0_NS, Scene, nodes_named
 from replay.suite.sites import RACK_HZ, grouping
 from replay.truth import Truth
 from schemas.units import NS_PER_S
@@ -114,6 +115,7 @@ class _Tones(Case, frozen=True):
             "RMS": [
                 yardsticks.first_after(alarms_s, t.onset_s, t.end_s - t.onset_s) for t in tones
             ],
+            "tones": tone_ratios(run, nodes_named(self.racks)),
             "pfa": Spectra(scene.layout, setup.detect, CPU).pfa,
             "others": len(run.events) - sum(x[0] is not None for x in late),
             "days": self._seconds() / 86_400,
@@ -174,7 +176,8 @@ class Detection(_Tones, frozen=True, tag="tone-detection"):
                     counts=counts_of([x[1] is not None for x in trials], late, 0, 0.0),
                 )
             )
-        return [*rows, self.yardstick(done)]
+        again = tone_rows(self.name, [x for one in done for x in one["tones"]])
+        return [*rows, *again, self.yardstick(done)]
 
 
 class Sequential(_Tones, frozen=True, tag="tone-delay"):
@@ -224,7 +227,8 @@ class Sequential(_Tones, frozen=True, tag="tone-delay"):
                     counts=counts_of(found, [x[1] for x in trials if x[1] is not None], 0, 0.0),
                 )
             )
-        return [*rows, self.yardstick(done)]
+        again = tone_rows(self.name, [x for one in done for x in one["tones"]])
+        return [*rows, *again, self.yardstick(done)]
 
 
 def _truth(site_id: str, tone: Tone) -> Truth:

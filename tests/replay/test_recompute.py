@@ -10,10 +10,12 @@ import pytest
 
 from pipeline.detect import DetectSettings
 from replay.injections import Move
-from replay.suite.backgrounds import Serving
+from replay.suite.backgrounds import Noise, Serving
 from replay.suite.drive import Run, drive, lockstep
 from replay.suite.recompute import ratios, recomputed_rows
+from replay.suite.recompute_tones import tone_ratios, tone_rows
 from replay.suite.scene import Scene, nodes_named
+from replay.suite.sinusoids import Tone
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +55,17 @@ def test_a_claim_that_is_not_true_is_seen(run: Run) -> None:
     ):
         row, *_rest = recomputed_rows("a", ratios(wrong, nodes))
         assert not row.ok
+
+
+def test_an_oscillation_is_what_the_waveform_says() -> None:
+    """The amplitude that opened it, from the node's power by other code; red where it is not."""
+    rng = np.random.default_rng(3)
+    scene = Scene(Noise(80, 4000.0, rng), 80, 10, rng)
+    scene.injections.append(Tone(np.arange(80), 60e3, 1.3, 0.5, 400.0, 480.0))
+    run, nodes = drive(scene, 480, lockstep(scene.layout, DetectSettings(), ())), nodes_named(80)
+    found = tone_ratios(run, nodes)
+    opened = next(event for event in run.states if event.tone_test is not None)
+    assert found == [pytest.approx(opened.statistic / opened.threshold, rel=1e-6)]
+    assert all(row.ok for row in tone_rows("a", found))
+    flat = np.random.default_rng(2).normal(run.node_w.mean(), 4000.0, run.node_w.shape)
+    assert not tone_rows("a", tone_ratios(dataclasses.replace(run, node_w=flat), nodes))[0].ok
