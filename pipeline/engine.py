@@ -234,11 +234,10 @@ class Engine:
     def _tones_of(self, state: EngineState, looks: Looks, end_ns: int) -> list[SiteEvent]:
         events = self._tones.step(state.tone_track, looks, state.reference_w, end_ns)
         for event in list(events):
-            swing_w = event.amplitude_w or 0.0
-            if event.state in ("open", "update"):
-                gone = self._ramps.absorb(state.ramp_track, event.event_id, swing_w, end_ns)
+            if event.state == "open":
+                gone = self._ramps.absorb(state.ramp_track, event, end_ns)
                 events += self._losses.own(state.losses, gone)
-            elif event.merged_into is None:
+            elif event.state == "closed" and event.merged_into is None:
                 self._spectra.hush(state, event)
         if state.tone_track.open:
             self._ingest.steps.disturb(state.steps)
@@ -260,6 +259,7 @@ class Engine:
             "coincidence_factor": factor,
             "diversity_factor": 1 / factor if factor else None,
             **movement,
+            "unison": self._tones.unison(state.tone_track),
             "warming": state.warming,
         }
         outcome.states.append(site_state(self.layout, state.windows, second, bands, extra))

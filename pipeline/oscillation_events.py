@@ -72,6 +72,11 @@ class OscillationEvents:
             OpenOscillation(t.now_hz, max(t.now_w, t.amplitude_w), t.event_id) for t in track.open
         ]
 
+    def unison(self, track: OscillationTrack) -> float | None:
+        """Share of the leaves' swing that adds up, of the largest open oscillation that has one."""
+        known = [(tone.amplitude_w, tone.unison) for tone in track.open if tone.unison is not None]
+        return max(known)[1] if known else None
+
     def step(
         self, track: OscillationTrack, looks: Looks, reference_w: float, time_ns: int
     ) -> list[SiteEvent]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ SHIFT = 0.5
 """Beside an oscillation the mean over a period must move by so many amplitudes, and stay."""
 FIRST_SWINGS_S = 30
 """So long before an oscillation opens its first swings may have begun."""
+LEVEL = 1.5
+"""But not where the mean over a period moved by more than so many amplitudes."""
 SWUNG = 0.25
 """And one of which no more than this share is left when it closes beside an oscillation."""
 SWING = 3.0
@@ -75,18 +78,23 @@ class RampEvents:
             for event in self._tick(track, view, k, oscillations)
         ]
 
-    def absorb(
-        self, track: RampTrack, into: str, amplitude_w: float, time_ns: int
-    ) -> list[SiteEvent]:
+    def absorb(self, track: RampTrack, into: SiteEvent, time_ns: int) -> list[SiteEvent]:
         """Close the ramps that were the first swings of an oscillation which has now opened."""
-        events = []
+        events, amplitude_w = [], into.amplitude_w or 0.0
         for ramp in list(track.open):
             recent = time_ns - ramp.onset_ns <= FIRST_SWINGS_S * NS_PER_S
-            if recent and ramp.depth_w <= SWING * amplitude_w:
+            swing = ramp.depth_w <= SWING * amplitude_w
+            if recent and swing and self._shift_w(ramp, into) <= LEVEL * amplitude_w:
                 track.open.remove(ramp)
-                ramp.merged_into = into
+                ramp.merged_into = into.event_id
                 events.append(record(self._layout, ramp, "closed", time_ns))
         return events
+
+    def _shift_w(self, ramp: OpenRamp, beside: SiteEvent) -> float:
+        """By how much the mean over the newest period has moved, once there is one; W."""
+        period = max(round(self._per_s / (beside.freq_hz or math.inf)), 1)
+        after_w = ramp.path_w[ramp.onset_tick :]
+        return mean(np.array(after_w[-period:])) if len(after_w) >= 2 * period else 0.0
 
     def finish(self, track: RampTrack, time_ns: int, quality: Quality) -> list[SiteEvent]:
         """Close what is open."""

@@ -147,10 +147,14 @@ def test_jobs_against_each_other_are_two_groups():
 
 
 def test_all_in_step_are_one_group():
-    """Twelve racks in step: unison 1, no groups."""
+    """Twelve racks in step: unison 1, no groups; the state says so while it is open."""
     wave = np.where(T_S > 150, 5e3 * np.sin(2 * np.pi * 1.1 * T_S), 0)
     rows = [50e3 + wave + noise(3000, k, 200.0) for k in range(12)]
-    (event,), _ = run(racks(12), *rows)
+    (event,), states = run(racks(12), *rows)
     assert event.unison == pytest.approx(1.0, abs=0.01)
+    told = [s.unison for s in states if s.unison is not None]
+    assert told == pytest.approx([1.0] * len(told), abs=0.01)
+    assert {s.unison for s in states if s.t_ns < event.opened_ns} == {None}
+    assert len(told) > 100
     assert event.groups is None
     assert event.amplitude_w == pytest.approx(60e3, rel=0.04)
