@@ -216,7 +216,8 @@ class Causes:
         else:
             ground, cause = "long pause", "restart"
         told = _say(motion, cause, ground)
-        if fall.cause != "fault" and fall.event_id in track.open:
+        doubtful = fall.cause != "fault" or (fall.confidence or 0.0) < CONFIDENCE[ground]
+        if doubtful and fall.event_id in track.open:
             told += _say(fall, "checkpoint" if cause == "checkpoint" else "fault", ground)
         return told
 
