@@ -234,10 +234,10 @@ class Engine:
     def _tones_of(self, state: EngineState, looks: Looks, end_ns: int) -> list[SiteEvent]:
         events = self._tones.step(state.tone_track, looks, state.reference_w, end_ns)
         for event in list(events):
-            if event.state == "open":
+            if event.state in ("open", "update"):
                 gone = self._ramps.absorb(state.ramp_track, event, end_ns)
                 events += self._losses.own(state.losses, gone)
-            elif event.state == "closed" and event.merged_into is None:
+            elif event.merged_into is None:
                 self._spectra.hush(state, event)
         if state.tone_track.open:
             self._ingest.steps.disturb(state.steps)

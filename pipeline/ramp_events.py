@@ -32,7 +32,7 @@ SHIFT = 0.5
 """Beside an oscillation the mean over a period must move by so many amplitudes, and stay."""
 FIRST_SWINGS_S = 30
 """So long before an oscillation opens its first swings may have begun."""
-LEVEL = 1.5
+LEVEL = 1.0
 """But not where the mean over a period moved by more than so many amplitudes."""
 SWUNG = 0.25
 """And one of which no more than this share is left when it closes beside an oscillation."""

@@ -34,6 +34,7 @@ CLUSTER = 5.0
 """
 Bins and looks that one excursion of noise passes its threshold in: windows overlap from look to
 look and with one another, bins lie half a bin apart. Measured in white noise (`docs/operators.md`).
+The long windows, which see real power change slowly, do without.
 """
 ROWS_SHARE = 0.9
 """Of the oscillations' budget; the rest is for leaves that vote together."""
@@ -103,7 +104,10 @@ class Spectra:
                 return
             vote = max(self._vote, 1e-12)
             try:
-                design = oscillations.design(rate, windows=windows, hop_s=hop_s, pfa=pfa, vote=vote)
+                chance = pfa / (CLUSTER if hop_s == SLOW_S else 1.0)
+                design = oscillations.design(
+                    rate, windows=windows, hop_s=hop_s, pfa=chance, vote=vote
+                )
             except ValueError:  # no window of these has bins at this rate
                 return
             taps = self.device.upload(decimation.taps(factor))
