@@ -190,10 +190,8 @@ class OscillationEvents:
                 window_s = window.samples / bank.rate_hz
                 freq_hz = bank.plan.design.freq_hz[window.place]
                 reach_hz = max(1.0 / window_s, 0.04 * tone.now_hz)
-                lowest_hz = LEAST_CYCLES / window_s * (1 - 1e-9)
-                near = np.abs(freq_hz - tone.now_hz) <= reach_hz
-                near = np.flatnonzero(near & (freq_hz >= lowest_hz))
-                if not len(near) or lowest_hz > tone.now_hz:
+                near = np.flatnonzero(np.abs(freq_hz - tone.now_hz) <= reach_hz)
+                if not len(near) or LEAST_CYCLES / window_s > tone.now_hz:
                     continue
                 at = near + window.place.start
                 near_w = look.amplitude_w[:, at]
@@ -204,6 +202,8 @@ class OscillationEvents:
                 plain[window_s] = max(plain.get(window_s, 0.0), found[0])
                 summit[window_s] = max(summit.get(window_s, top), top)
         shown = [window_s for window_s, e in plain.items() if e >= 1]
+        if shown and LEAST_CYCLES / tone.window_s > tone.now_hz:
+            tone.window_s = min(shown)  # it moved to where its window is too short
         tone.window_s = min([tone.window_s, *shown])
         tone.clear = max([tone.clear, *plain.values()])
         heard = excess.get(tone.window_s)

@@ -72,6 +72,8 @@ class Parts:
         doubt_w = error_w if best[0] < PLAIN / 4 * error_w else 0.0
         least_w = FILLED * tone.amplitude_w if anew else tone.amplitude_w + doubt_w
         if tone.amplitude_w > 0 and best[0] <= least_w:
+            if anew and best[0] >= OWN * tone.amplitude_w:
+                tone.freq_hz = freq_hz
             return  # the largest of many noisy measurements is too large
         plain = best[0] >= OWN * tone.now_w  # else the row itself is too restless to be measured
         tone.freq_hz, tone.amplitude_w = freq_hz, best[0] if plain else tone.now_w

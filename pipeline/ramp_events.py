@@ -32,7 +32,7 @@ SHIFT = 0.5
 """Beside an oscillation the mean over a period must move by so many amplitudes, and stay."""
 FIRST_SWINGS_S = 30
 """So long before an oscillation opens its first swings may have begun."""
-LEVEL = 1.0
+LEVEL = 1.25
 """But not where the mean over a period moved by more than so many amplitudes."""
 SWUNG = 0.25
 """And one of which no more than this share is left when it closes beside an oscillation."""
@@ -84,17 +84,25 @@ class RampEvents:
         for ramp in list(track.open):
             recent = time_ns - ramp.onset_ns <= FIRST_SWINGS_S * NS_PER_S
             swing = ramp.depth_w <= SWING * amplitude_w
-            if recent and swing and self._shift_w(ramp, into) <= LEVEL * amplitude_w:
+            shift_w = self._shift_w(ramp, into.freq_hz or math.inf)
+            if recent and swing and (shift_w is None or shift_w <= LEVEL * amplitude_w):
                 track.open.remove(ramp)
                 ramp.merged_into = into.event_id
                 events.append(record(self._layout, ramp, "closed", time_ns))
         return events
 
-    def _shift_w(self, ramp: OpenRamp, beside: SiteEvent) -> float:
-        """By how much the mean over the newest period has moved, once there is one; W."""
-        period = max(round(self._per_s / (beside.freq_hz or math.inf)), 1)
+    def _shift_w(self, ramp: OpenRamp, freq_hz: float) -> float | None:
+        """By how much the mean over the newest period has moved, W; None before there are two."""
+        period = max(round(self._per_s / freq_hz), 1)
         after_w = ramp.path_w[ramp.onset_tick :]
-        return mean(np.array(after_w[-period:])) if len(after_w) >= 2 * period else 0.0
+        return mean(np.array(after_w[-period:])) if len(after_w) >= 2 * period else None
+
+    def _swing_of(self, ramp: OpenRamp, oscillations: list[OpenOscillation]) -> str | None:
+        """The oscillation a ramp was a swing of: of its depth little is left."""
+        if not oscillations:
+            return None
+        largest = max(oscillations, key=lambda o: o.amplitude_w)
+        return largest.event_id if net_w(self._layout, ramp) <= SWUNG * ramp.depth_w else None
 
     def finish(self, track: RampTrack, time_ns: int, quality: Quality) -> list[SiteEvent]:
         """Close what is open."""
@@ -148,8 +156,7 @@ class RampEvents:
         ramp.calm_ticks = 0 if alive or grows else ramp.calm_ticks + 1
         if ramp.calm_ticks >= self._detect.ramp_close_s * self._per_s:
             track.open.remove(ramp)
-            if oscillations and net_w(self._layout, ramp) <= SWUNG * ramp.depth_w:
-                ramp.merged_into = max(oscillations, key=lambda o: o.amplitude_w).event_id
+            ramp.merged_into = self._swing_of(ramp, oscillations)
             return [record(self._layout, ramp, "closed", time_ns)]
         if before != (ramp.kind, ramp.node) or self._grew(ramp, time_ns):
             return [self._tell(ramp, "update", time_ns)]
