@@ -38,6 +38,12 @@ def poi(channel: str, site: str = "") -> Topology:
 
 def run(topology: Topology, *rows):
     """Final oscillation events and all states of a run second by second; one row a channel."""
+    found, states = everything(topology, *rows)
+    return [e for e in found if e.kind == "oscillation" and not e.merged_into], states
+
+
+def everything(topology: Topology, *rows):
+    """Final events of all kinds and all states."""
     layout = SiteLayout(topology)
     engine = Engine(layout, DetectSettings(), choose("cpu"))
     state, found, states = engine.start(), {}, []
@@ -54,7 +60,7 @@ def run(topology: Topology, *rows):
         found.update({e.event_id: e for e in outcome.events})
     _, outcome = engine.finish(state, "end_of_stream")
     found.update({e.event_id: e for e in outcome.events})
-    return [e for e in found.values() if e.kind == "oscillation" and not e.merged_into], states
+    return list(found.values()), states
 
 
 def noise(n, seed=0, size=300.0):
@@ -158,3 +164,16 @@ def test_all_in_step_are_one_group():
     assert len(told) > 100
     assert event.groups is None
     assert event.amplitude_w == pytest.approx(60e3, rel=0.04)
+
+
+def test_a_step_beside_a_swing_longer_than_the_history_is_told():
+    """A swing of 20 s is open when half the power goes: told, though its periods are forgotten."""
+    t_s = np.arange(4000) / HZ
+    wave = np.where(t_s > 30, 8e3 * np.sin(2 * np.pi * 0.05 * t_s), 0)
+    power = 60e3 + wave - np.where(t_s > 330, 40e3, 0.0)
+    events, _ = everything(racks(12), *(power + noise(4000, k, 200.0) for k in range(12)))
+    swing = next(e for e in events if e.kind == "oscillation")
+    assert swing.freq_hz == pytest.approx(0.05, rel=0.02)
+    assert 100 < swing.opened_ns / NS_PER_S < 200
+    fallen = [e for e in events if e is not swing and 300 < e.onset_ns / NS_PER_S < 332]
+    assert min(e.depth_w for e in fallen) == pytest.approx(-480e3, rel=0.2)
