@@ -104,6 +104,11 @@ class OscillationDesign(NamedTuple):
     height: float
     """Threshold of the cumulative sum."""
 
+    @property
+    def width_hz(self) -> Any:
+        """1 / length of each bin's window; (bin,)."""
+        return np.array([self.rate_hz / look.samples for look in self.looks])[self.look_of]
+
 
 def hann(length: int) -> Any:
     """Periodic Hann of sum 2 around the middle; (length,)."""

@@ -55,8 +55,7 @@ def to_namespace(design: OscillationDesign, like: Any) -> OscillationPlan:
         )
 
     windows, most, _ = design.bars.shape
-    length_s = np.array([look.samples for look in design.looks]) / design.rate_hz
-    summed = length_s[design.look_of] <= SUMMED_S
+    summed = design.width_hz >= 1 / SUMMED_S
     offset = design.wide.offset[design.wide.block_of]
     return OscillationPlan(
         design,

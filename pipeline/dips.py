@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.layout import SiteLayout
 from pipeline.load_loss_state import DipSeen, LossTrack
+from pipeline.ramp_record import mean
 from pipeline.ride_through import Curve
 from schemas.events import GridSignal
 from schemas.units import NS_PER_S
@@ -144,8 +145,8 @@ class Dips:
         ring_w = track.ring_w[: len(track.ring_w) - since] if since < len(track.ring_w) else []
         before = np.array(ring_w[-self._before :], float)
         before = before[~np.isnan(before)]
-        mean_w = _mean(before) if len(before) else 0.0
-        spread_w = _mean((before - mean_w) ** 2) ** 0.5 if len(before) else 0.0
+        mean_w = mean(before) if len(before) else 0.0
+        spread_w = mean((before - mean_w) ** 2) ** 0.5 if len(before) else 0.0
         late_w = track.ring_w[len(track.ring_w) - since :] if since else np.zeros(0)
         measured = source == "measured"
         last = track.dips[-1] if track.dips else None
@@ -194,7 +195,7 @@ class Dips:
         after_w = dip.power_w[round(lasted_s * dip.per_s) :]
         after_w = after_w if len(after_w) else dip.power_w[-1:]
         rest = max(round((SETTLE_S - REST_S) * dip.per_s), 1)
-        lost_w = dip.before_w - (_mean(after_w[-rest:]) if len(after_w) else dip.before_w)
+        lost_w = dip.before_w - (mean(after_w[-rest:]) if len(after_w) else dip.before_w)
         dip.lost_w = lost_w if lost_w >= dip.least_w else 0.0
         if dip.lost_w > 0:
             above = np.flatnonzero(dip.power_w > dip.before_w - dip.lost_w / 2)
@@ -247,7 +248,3 @@ def _known(volts: Any) -> Any:
     """Voltages with the last known one where none was measured."""
     newest = np.maximum.accumulate(np.where(np.isnan(volts), 0, np.arange(len(volts))))
     return volts[newest]
-
-
-def _mean(x_w: Any) -> float:
-    return float(np.add.reduce(np.ascontiguousarray(x_w)) / len(x_w))

@@ -31,15 +31,12 @@ class LineFinder:
         """Lines of one bank that were suspect for long enough; counts on in ``track.run``."""
         feed, bank = self._feeds[look.feed], self._feeds[look.feed].banks[look.bank]
         run = track.run[bank.key]
-        if look.quiet:
-            if run.any():
-                track.run[bank.key] = np.zeros_like(run)
-            return []
-        excess = now = look.now
-        if feed.wide.any():
-            excess = np.maximum(excess, look.lasting * feed.wide[:, None])
-        voted = self._voted(look, floor_w) if len(feed.leaves) else None
-        if excess.max() < 1 and voted is None:
+        excess, now, voted = look.now, look.now, None
+        if not look.quiet:
+            if feed.wide.any():
+                excess = np.maximum(excess, look.lasting * feed.wide[:, None])
+            voted = self._voted(look, floor_w) if len(feed.leaves) else None
+        if look.quiet or (excess.max() < 1 and voted is None):
             if run.any():
                 track.run[bank.key] = np.zeros_like(run)
             return []
@@ -124,8 +121,7 @@ class LineFinder:
 
 def _least(bank: Bank, hops: int) -> Any:
     """Looks in a row that a bin takes by a leaf, by a sum of many, by votes; (3, bin) int."""
-    length_s = np.array([look.samples / bank.rate_hz for look in bank.plan.design.looks])
-    wide = np.where(length_s <= BRIEF_S, 2, 1)[bank.plan.design.look_of]
+    wide = np.where(bank.plan.design.width_hz >= 1 / BRIEF_S, 2, 1)
     leaves = np.full_like(wide, LOOKS[bank.hop_s] or hops)
     return np.stack([leaves, wide, leaves])
 

@@ -11,7 +11,7 @@ from operators import oscillations
 from pipeline.engine_state import ArrayDevice
 from pipeline.lines import OVERTONE, Tone, belongs
 from pipeline.oscillation_parts import Parts
-from pipeline.oscillation_state import NEWEST, Bank, Feed, Line, Look, Looks, OscillationTrack
+from pipeline.oscillation_state import NEWEST, Feed, Line, Look, Looks, OscillationTrack
 from schemas.units import NS_PER_S
 
 __all__ = ["ECHO_S", "NOTHING", "LineJudge"]
@@ -44,7 +44,7 @@ class LineJudge:
 
     def __init__(self, feeds: tuple[Feed, ...], parts: Parts, device: ArrayDevice) -> None:
         self._feeds, self._parts, self._device = feeds, parts, device
-        self._widths_hz = [[_widths_hz(bank) for bank in feed.banks] for feed in feeds]
+        self._widths_hz = [[bank.plan.design.width_hz for bank in feed.banks] for feed in feeds]
 
     def shadowed(self, line: Line, looks: Looks) -> bool:
         """A slower movement of the same row, with steps in it, would explain this line."""
@@ -116,9 +116,3 @@ class LineJudge:
             span_s = min(2 * span_s, most_s)
             found = self._parts.amplitude(*at, span_s)
         return found
-
-
-def _widths_hz(bank: Bank) -> Any:
-    """1 / length of each bin's window; (bin,)."""
-    design = bank.plan.design
-    return np.array([bank.rate_hz / look.samples for look in design.looks])[design.look_of]

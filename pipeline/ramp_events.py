@@ -11,7 +11,7 @@ from operators import steps
 from pipeline.detect import DetectSettings
 from pipeline.layout import SiteLayout
 from pipeline.ramp_census import Census
-from pipeline.ramp_record import mean, net_w, record, sign_of
+from pipeline.ramp_record import mean, record, settled_w, sign_of
 from pipeline.ramp_state import OpenOscillation, OpenRamp, RampTrack, RampView
 from pipeline.step_stage import CLIP, RING_S
 from schemas.events import Quality, SiteEvent, StepTest, event_id
@@ -102,7 +102,9 @@ class RampEvents:
         if not oscillations:
             return None
         largest = max(oscillations, key=lambda o: o.amplitude_w)
-        return largest.event_id if net_w(self._layout, ramp) <= SWUNG * ramp.depth_w else None
+        return (
+            largest.event_id if settled_w(self._layout, ramp)[0] <= SWUNG * ramp.depth_w else None
+        )
 
     def finish(self, track: RampTrack, time_ns: int, quality: Quality) -> list[SiteEvent]:
         """Close what is open."""

@@ -11,7 +11,7 @@ from pipeline.layout import SiteLayout
 from pipeline.ramp_state import OpenRamp
 from schemas.events import SiteEvent
 
-__all__ = ["mean", "net_w", "peak_share", "record", "sign_of"]
+__all__ = ["mean", "peak_share", "record", "settled_w", "sign_of"]
 
 DONE_SHARE = 0.9
 SETTLE_S = 3
@@ -24,7 +24,7 @@ BACK_SHARE = 0.05
 def record(layout: SiteLayout, ramp: OpenRamp, state: Any, time_ns: int) -> SiteEvent:
     """The event as it stands."""
     sign, node = sign_of(ramp.direction), layout.nodes[ramp.node]
-    depth_w, error_w = _depth_w(layout, ramp)
+    depth_w, error_w = settled_w(layout, ramp)
     reached = np.flatnonzero(np.array(ramp.path_w) >= DONE_SHARE * ramp.depth_w)
     done = int(reached[0]) if len(reached) else len(ramp.path_w) - 1
     ticks = max(done - ramp.onset_tick + 1, 1)
@@ -59,13 +59,8 @@ def record(layout: SiteLayout, ramp: OpenRamp, state: Any, time_ns: int) -> Site
     )
 
 
-def net_w(layout: SiteLayout, ramp: OpenRamp) -> float:
-    """Depth that was left once it had settled, W."""
-    return _depth_w(layout, ramp)[0]
-
-
-def _depth_w(layout: SiteLayout, ramp: OpenRamp) -> tuple[float, float]:
-    """Depth between medians (before the onset, and the 3 s after the rise) and its error."""
+def settled_w(layout: SiteLayout, ramp: OpenRamp) -> tuple[float, float]:
+    """Depth between medians (before the onset, and the 3 s after the rise) and its error, W."""
     path_w = np.array(ramp.path_w)
     top = int(np.flatnonzero(path_w >= DONE_SHARE * ramp.depth_w)[0])
     after = path_w[top : top + max(SETTLE_S * layout.ticks_per_s, 2 * ramp.smooth)]

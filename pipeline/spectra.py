@@ -175,8 +175,7 @@ class Spectra:
         for feed in self.feeds:
             for bank in feed.banks:
                 design = bank.plan.design
-                width_hz = np.array([2 * bank.rate_hz / k.samples for k in design.looks])
-                reach_hz = width_hz[design.look_of]
+                reach_hz = 2 * design.width_hz
                 near = [np.abs(design.freq_hz - f) <= reach_hz + SAME * f for f in lines_hz]
                 kept = self.device.upload(np.where(np.any(near, axis=0), 0.0, 1.0))
                 sums = spectra[bank.key].sums * kept

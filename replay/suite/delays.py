@@ -16,7 +16,7 @@ from replay.suite.scene import METER_NOISE_SHARE, T0_NS, Scene
 from replay.suite.sites import RACK_HZ, grouping, layout_of
 from replay.suite.whitening import Whitener, burg, whitened
 from replay.truth import Truth
-from schemas.events import SiteEvent, family
+from schemas.events import family
 from schemas.units import NS_PER_S
 
 __all__ = ["Delays"]
@@ -223,13 +223,9 @@ def _truth(site_id: str, onset_s: float, depth_w: float) -> Truth:
 
 def _seen_s(run: Run, onset_ns: int, wait_s: int) -> float | None:
     """Delay of the first event of the ramp family that opened after the onset, of its states."""
-    opened: dict[str, SiteEvent] = {}
-    for event in run.states:
-        if family(event.kind) == "ramp":
-            opened.setdefault(event.event_id, event)
     late = [
         (event.opened_ns - onset_ns) / NS_PER_S
-        for event in opened.values()
-        if 0 <= event.opened_ns - onset_ns <= wait_s * NS_PER_S
+        for event in run.opened
+        if family(event.kind) == "ramp" and 0 <= event.opened_ns - onset_ns <= wait_s * NS_PER_S
     ]
     return min(late) if late else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from pipeline.align_state import Block
@@ -15,7 +15,7 @@ from replay.suite.scene import Scene
 from replay.truth import Truth
 from schemas.events import SiteEvent
 
-__all__ = ["Detector", "Maker", "Run", "drive", "lockstep"]
+__all__ = ["Detector", "Maker", "Run", "drive", "lockstep", "standing", "through"]
 
 BLOCK_S = 60
 """Grid seconds of a block: as many as the engine takes at once."""
@@ -52,18 +52,35 @@ class Run:
     seconds: int
 
     @property
+    def opened(self) -> list[SiteEvent]:
+        """Every event's first state, in the order they were published."""
+        first: dict[str, SiteEvent] = {}
+        for event in self.states:
+            first.setdefault(event.event_id, event)
+        return list(first.values())
+
+    @property
     def events(self) -> list[SiteEvent]:
         """Final states of the events that stand, by opening."""
-        final = {event.event_id: event for event in self.states}
-        standing = (event for event in final.values() if event.merged_into is None)
-        return sorted(standing, key=lambda event: (event.opened_ns, event.event_id))
+        return sorted(standing(self.states), key=lambda event: (event.opened_ns, event.event_id))
 
 
 def drive(scene: Scene, seconds: int, detector: Detector, block_s: int = BLOCK_S) -> Run:
     """Run a scene through a detector from its first block to the end of its stream."""
+    states = through(detector, scene.blocks(seconds, block_s))
+    return Run(states, scene.node_w, seconds)
+
+
+def through(detector: Detector, blocks: Iterable[Block]) -> list[SiteEvent]:
+    """Every record of the events of some blocks and of the end of their stream, in order."""
     state, states = detector.start(), []
-    for block in scene.blocks(seconds, block_s):
+    for block in blocks:
         state, outcome = detector.step(state, block)
         states += outcome.events
-    states += detector.finish(state, "end_of_stream")[1].events
-    return Run(states, scene.node_w, seconds)
+    return [*states, *detector.finish(state, "end_of_stream")[1].events]
+
+
+def standing(states: list[SiteEvent]) -> list[SiteEvent]:
+    """The last record of each event that was not merged into another."""
+    final = {event.event_id: event for event in states}
+    return [event for event in final.values() if event.merged_into is None]

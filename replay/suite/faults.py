@@ -14,6 +14,7 @@ from replay.campus_file import topology, truth
 from replay.inference import load_library
 from replay.plan import Fault, Plan, Ramp, Site
 from replay.suite.case import Case, Setup
+from replay.suite.drive import standing, through
 from replay.suite.rows import Row, counts_of, share_row
 from replay.truth import Truth
 from schemas.events import SiteEvent
@@ -68,14 +69,8 @@ class Faults(Case, frozen=True, tag="faults"):
         campus = Campus(plan, drawn.site, "campus", library=load_library(), seed=seed)
         layout, truths = SiteLayout(topology(campus)), truth(campus)
         engine = setup.maker(layout, setup.detect, truths)
-        state, told = engine.start(), []
-        for block in seconds(campus, layout):
-            state, outcome = engine.step(state, block)
-            told += outcome.events
-        told += engine.finish(state, "end_of_stream")[1].events
-        final = {event.event_id: event for event in told}
-        standing = [event for event in final.values() if event.merged_into is None]
-        return _marks(standing, truths, drawn.verdicts)
+        told = through(engine, seconds(campus, layout))
+        return _marks(standing(told), truths, drawn.verdicts)
 
     def _draw(self, rng: np.random.Generator) -> _Drawn:
         onsets_s = _FIRST_S + np.linspace(0, _SPAN_S, _DIPS) + rng.uniform(-3, 3, _DIPS)

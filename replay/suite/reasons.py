@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.align_state import Said
+from pipeline.align_state import Block, Said
 from pipeline.layout import SiteLayout
 from replay.campus import Campus
 from replay.campus_file import topology, truth
@@ -15,6 +15,7 @@ from replay.inference import load_library
 from replay.plan import Fault, Job, Plan, Ramp, Site
 from replay.suite import intervals
 from replay.suite.case import Case, Setup
+from replay.suite.drive import standing, through
 from replay.suite.faults import NOMINAL_V, seconds
 from replay.suite.rows import Goal, Row
 from replay.truth import Truth
@@ -60,21 +61,11 @@ class Reasons(Case, frozen=True, tag="reasons"):
         layout, truths = SiteLayout(topology(campus)), truth(campus)
         engine = setup.maker(layout, setup.detect, truths)
         hints = _hints(campus, rng)
-        state, told = engine.start(), []
-        for block in seconds(campus, layout):
-            now = tuple(
-                Said(h.t_ns, hint=h)
-                for h in hints
-                if block.t0_ns <= h.t_ns < block.t0_ns + NS_PER_S
-            )
-            state, outcome = engine.step(state, block._replace(said=now))
-            told += outcome.events
-        told += engine.finish(state, "end_of_stream")[1].events
-        final = {event.event_id: event for event in told}
+        told = through(engine, (_hearing(block, hints) for block in seconds(campus, layout)))
         return [
             (event.cause, event.cause_confidence, _true(event, truths))
-            for event in final.values()
-            if event.merged_into is None and family(event.kind) == "ramp"
+            for event in standing(told)
+            if family(event.kind) == "ramp"
         ]
 
     def rows(self, done: list[Any]) -> list[Row]:
@@ -109,6 +100,13 @@ class Reasons(Case, frozen=True, tag="reasons"):
             )
             for side, goal in goals
         ]  # fmt: skip
+
+
+def _hearing(block: Block, hints: list[WorkloadHint]) -> Block:
+    """The second, with what was said in it."""
+    end_ns = block.t0_ns + NS_PER_S
+    now = tuple(Said(h.t_ns, hint=h) for h in hints if block.t0_ns <= h.t_ns < end_ns)
+    return block._replace(said=now)
 
 
 def _site(rng: np.random.Generator) -> Site:

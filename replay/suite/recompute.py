@@ -45,12 +45,9 @@ def ratios(run: Run, nodes: tuple[str, ...]) -> list[Again]:
     nearest, or the greater. Events beside an oscillation, which count from another level, are left
     out, and so is the first minute.
     """
-    first: dict[str, SiteEvent] = {}
-    for event in run.states:
-        first.setdefault(event.event_id, event)
     busy = _busy(run)
     found = []
-    for event in first.values():
+    for event in run.opened:
         if family(event.kind) != "ramp" or event.statistic is None or event.threshold is None:
             continue
         if event.opened_ns > _FIRST_NS and not _beside(event, run):

@@ -44,11 +44,8 @@ def tone_ratios(run: Run, nodes: tuple[str, ...]) -> list[float]:
     Oscillations that only the sum over time has shown are left out, and so are lines that the
     ticks of `Run.node_w` do not show.
     """
-    first: dict[str, SiteEvent] = {}
-    for event in run.states:
-        first.setdefault(event.event_id, event)
     found = []
-    for event in first.values():
+    for event in run.opened:
         test, limit_w = event.tone_test, event.threshold
         if test is None or limit_w is None or test.summed or test.node_id not in nodes:
             continue

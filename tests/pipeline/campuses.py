@@ -16,6 +16,7 @@ from replay.campus import Campus
 from replay.campus_file import topology, truth
 from replay.inference import load_library
 from replay.plan import Plan, Site
+from replay.suite.drive import standing, through
 from schemas.events import SiteEvent
 from schemas.units import NS_PER_S
 
@@ -55,20 +56,10 @@ def run(
 ) -> list[SiteEvent]:
     """Every record of the events of some blocks, in order."""
     engine = Engine(layout, detect or DetectSettings(), choose("cpu"), report=False)
-    state, found = engine.start(), []
-    for block in blocks:
-        state, outcome = engine.step(state, block)
-        found += outcome.events
-    return [*found, *engine.finish(state, "end_of_stream")[1].events]
-
-
-def final(records: list[SiteEvent]) -> list[SiteEvent]:
-    """The last record of each event that stands."""
-    last = {event.event_id: event for event in records}
-    return [event for event in last.values() if event.merged_into is None]
+    return through(engine, blocks)
 
 
 def simulated(site: Site, duration_s: int, *, seed: int = 0) -> list[SiteEvent]:
     """Final states of the events of a simulated site, merged ones left out; times from 0 s."""
     one = Simulated(site, duration_s, seed=seed)
-    return final(run(one.layout, one.seconds()))
+    return standing(run(one.layout, one.seconds()))

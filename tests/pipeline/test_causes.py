@@ -11,10 +11,11 @@ from pipeline.align_state import Block, Said
 from pipeline.cause_state import CONFIDENCE
 from pipeline.publish import grid_event
 from replay.plan import Job, Ramp, Site
+from replay.suite.drive import standing
 from replay.suite.reasons import Reasons
 from schemas.events import SiteEvent, WorkloadHint
 from schemas.units import NS_PER_S
-from tests.pipeline.campuses import Simulated, final, run
+from tests.pipeline.campuses import Simulated, run
 from tests.pipeline.test_load_loss import joined, ticks
 
 JOB = Job(
@@ -42,7 +43,7 @@ def ramps(hints: tuple[WorkloadHint, ...] = ()) -> list[SiteEvent]:
     """The ramps of the campus, by onset, with what the scheduler says at their ``t_ns``."""
     one, blocks = campus()
     return sorted(
-        (e for e in final(run(one.layout, told(blocks, hints))) if e.kind != "oscillation"),
+        (e for e in standing(run(one.layout, told(blocks, hints))) if e.kind != "oscillation"),
         key=lambda e: e.onset_ns,
     )
 
@@ -87,7 +88,7 @@ def test_a_fall_is_corrected_when_its_rise_comes() -> None:
     """The first pause is told as unknown, then as a checkpoint, in the same event."""
     one, blocks = campus()
     told_of = run(one.layout, blocks)
-    fall = near(final(told_of), 190)
+    fall = near(standing(told_of), 190)
     causes = [e.cause for e in told_of if e.event_id == fall.event_id]
     assert causes[0] == "unknown"
     assert causes[-1] == "checkpoint"
@@ -132,7 +133,7 @@ def test_the_cut_changes_nothing(cut: str) -> None:
     timer = hint("checkpoint", 190.0, end_ns=197 * NS_PER_S, cohort_id="job-1")
     late = hint("job_stop", 330.0, t_ns=345 * NS_PER_S)
     whole = run(one.layout, told(blocks, (timer, late)))
-    assert near(final(whole), 330).cause != "job_end"
+    assert near(standing(whole), 330).cause != "job_end"
     pieces = ticks(blocks, [3, 1, 4]) if cut == "odd" else joined(blocks, 30)
     assert run(one.layout, told(tuple(pieces), (timer, late))) == whole
 

@@ -18,9 +18,10 @@ from pipeline.engine_state import EngineState
 from pipeline.publish import grid_event
 from pipeline.ride_through import CURVES
 from replay.plan import Fault, Ramp, Site
+from replay.suite.drive import standing
 from schemas.events import GridSignal, SiteEvent
 from schemas.units import NS_PER_S
-from tests.pipeline.campuses import Simulated, final, run
+from tests.pipeline.campuses import Simulated, run
 
 SITE = Site(pdus=4, racks_per_pdu=10, substation_hz=200, nominal_v=230e3)
 LOST = {"depth": 0.06, "racks": 0.2}
@@ -51,7 +52,7 @@ def records() -> tuple[SiteEvent, ...]:
 def test_six_dips_are_one_event() -> None:
     """Six dips, one event, the power lost within 5 %, back within 1 s of the truth; no more."""
     (truth,) = six()[0].truth
-    (event,) = final(list(records()))
+    (event,) = standing(list(records()))
     assert (event.kind, event.state) == ("load_loss", "closed")
     assert abs(event.onset_ns - truth.onset_ns) < NS_PER_S // 2
     assert event.opened_ns - truth.onset_ns < NS_PER_S
@@ -66,7 +67,7 @@ def test_six_dips_are_one_event() -> None:
 
 def test_each_dip_has_its_verdict() -> None:
     """Gone before the curve let it, after, ridden through, or back in time; with the margin."""
-    (event,) = final(list(records()))
+    (event,) = standing(list(records()))
     dips = event.dips or ()
     assert [d.verdict for d in dips] == [
         "recovered", "violation", "permitted", "rode_through", "violation", "violation",
@@ -84,7 +85,7 @@ def test_each_dip_has_its_verdict() -> None:
 def test_other_curves_judge_otherwise() -> None:
     """Under ITIC a load may leave after 20 ms below 0.7 pu."""
     one, blocks = six()
-    (event,) = final(run(one.layout, blocks[:200], DetectSettings(ride_through="itic")))
+    (event,) = standing(run(one.layout, blocks[:200], DetectSettings(ride_through="itic")))
     assert [d.verdict for d in event.dips or ()][:3] == ["permitted"] * 3
 
 
@@ -96,7 +97,7 @@ def test_dips_alone_and_losses_alone_are_no_load_loss() -> None:
         ramp=(Ramp(onset_s=160.0, depth=-0.2, duration_s=0.1, recovers_s=190.0),),
     )
     one = Simulated(site, 240)
-    kinds = [(e.kind, e.dips) for e in final(run(one.layout, one.seconds()))]
+    kinds = [(e.kind, e.dips) for e in standing(run(one.layout, one.seconds()))]
     assert kinds == [("synchronized_ramp", None)] * 2
 
 
@@ -106,7 +107,7 @@ def test_a_fall_long_after_a_dip_is_a_ramp() -> None:
     for onset_s, kind in ((121.5, "load_loss"), (123.5, "synchronized_ramp")):
         ramp = Ramp(onset_s=onset_s, depth=-0.2, duration_s=0.1, onset_jitter_s=0.01)
         one = Simulated(msgspec.structs.replace(SITE, fault=faults, ramp=(ramp,)), 150)
-        assert [e.kind for e in final(run(one.layout, one.seconds()))] == [kind]
+        assert [e.kind for e in standing(run(one.layout, one.seconds()))] == [kind]
 
 
 def test_low_voltage_that_stays_is_no_reason_for_ever() -> None:
@@ -118,7 +119,7 @@ def test_low_voltage_that_stays_is_no_reason_for_ever() -> None:
         ramp=tuple(Ramp(onset_s=t, depth=-0.15, duration_s=0.1) for t in (101.0, 160.0)),
     )
     one = Simulated(site, 760)
-    loss, ramp = final(run(one.layout, one.seconds()))
+    loss, ramp = standing(run(one.layout, one.seconds()))
     assert (loss.kind, ramp.kind) == ("load_loss", "synchronized_ramp")
     assert loss.closed_ns == 720 * NS_PER_S
     assert [(d.end_ns, d.verdict) for d in loss.dips or ()] == [(None, None)]
@@ -214,7 +215,7 @@ def test_nothing_is_guessed_without_voltage() -> None:
     one, blocks = six()
     told = run(one.layout, [b._replace(voltage_pu=None) for b in blocks])
     assert {e.kind for e in told} <= {"ramp", "synchronized_ramp"}
-    assert len(final(told)) >= 5
+    assert len(standing(told)) >= 5
 
 
 def test_a_meter_lost_in_a_dip_ends_it() -> None:
@@ -224,7 +225,7 @@ def test_a_meter_lost_in_a_dip_ends_it() -> None:
     gone = blocks[120].voltage_pu.copy()
     gone[10:] = np.nan
     cut[120] = cut[120]._replace(voltage_pu=gone)
-    (event,) = final(run(one.layout, cut))
+    (event,) = standing(run(one.layout, cut))
     (dip,) = event.dips or ()
     assert event.kind == "load_loss"
     assert dip.end_ns == 120 * NS_PER_S + NS_PER_S // 10
@@ -232,7 +233,7 @@ def test_a_meter_lost_in_a_dip_ends_it() -> None:
 
 def test_the_grid_gets_no_feeder() -> None:
     """Dips and verdicts, no PDU's name; feeders as a count, from 50 on."""
-    (event,) = final(list(records()))
+    (event,) = standing(list(records()))
     told = grid_event(event, "poi")
     assert told.dips == event.dips
     assert told.feeders is None
