@@ -14,12 +14,12 @@ __all__ = ["Look", "OscillationDesign", "design", "hann"]
 LEAST_CYCLES = 6
 """Fewest cycles in a window. With fewer a single dip with slow edges (a checkpoint) is a line."""
 HIGHEST_HZ = 55.0
-FAST = ((2.5, HIGHEST_HZ), (10.0, HIGHEST_HZ))
+FAST = ((2.5, HIGHEST_HZ), (7.0, HIGHEST_HZ), (10.0, HIGHEST_HZ))
 PAD = 2
 """Spectra are sampled twice as densely as they are long: a line loses 0.35 dB at most."""
 NARROW, WIDE = 4, 32
 """Bins to either side over which the past, and the present, are smoothed."""
-RISE, FALL = 0.25, 0.1
+RISE, FALL = 0.25, 0.05
 """Shares of a window over which its taper rises, at the oldest, and falls, at the newest sample."""
 FLAT_MASS = 1 - (RISE + FALL) / 2
 """Mean of the taper; a line in the newest u of a window shows (u - FALL / 2) / FLAT_MASS."""
@@ -268,8 +268,8 @@ def _tested(bins: int) -> Any:
 def _thresholds(
     looks: list[Look], hop: int, rate: float, chances: tuple[float, float]
 ) -> tuple[Any, Any]:
-    """Memory in looks (300 s or 12 windows), and thresholds by looks learned."""
-    memory = np.array([max(300 * rate, 12 * k.samples) / hop for k in looks]).round()
+    """Memory in looks (600 s or 12 windows), and thresholds by looks learned."""
+    memory = np.array([max(600 * rate, 12 * k.samples) / hop for k in looks]).round()
     most = int(memory.max())
     bars = np.zeros((len(looks), most + 1, 4))
     pfa, vote = chances

@@ -183,6 +183,7 @@ class OscillationEvents:
         """Whether it is in the shortest window that ever showed it, and where its summit is now."""
         excess: dict[float, float] = {}
         plain: dict[float, float] = {}
+        hop_s: dict[float, int] = {}
         summit: dict[float, tuple[float, float, int, int]] = {}
         for look in looks.due:
             bank = self._feeds[look.feed].banks[look.bank]
@@ -200,6 +201,7 @@ class OscillationEvents:
                 found = self._finder.excess(look, at)
                 excess[window_s] = max(excess.get(window_s, 0.0), *found)
                 plain[window_s] = max(plain.get(window_s, 0.0), found[0])
+                hop_s[window_s] = bank.hop_s
                 summit[window_s] = max(summit.get(window_s, top), top)
         shown = [window_s for window_s, e in plain.items() if e >= 1]
         if shown and LEAST_CYCLES / tone.window_s > tone.now_hz:
@@ -210,9 +212,11 @@ class OscillationEvents:
         if heard is None:
             return
         longer = [window_s for window_s in shown if window_s > tone.window_s]
-        if plain[tone.window_s] < ALIVE and longer and not tone.missed_s:
-            tone.window_s = min(longer)  # weaker, not over: its newest periods are still there
-        tone.heard = excess[tone.window_s] >= ALIVE
+        weaker = plain[tone.window_s] < ALIVE and bool(longer) and not tone.missed_s
+        tone.weak_s = tone.weak_s + hop_s[tone.window_s] if weaker else 0
+        if tone.weak_s > tone.window_s:  # for a whole window, and its newest periods are there
+            tone.window_s, tone.weak_s = min(longer), 0
+        tone.heard = weaker or excess[tone.window_s] >= ALIVE
         if tone.heard and plain[tone.window_s] >= ALIVE:  # a sum goes on for a while on noise alone
             tone.now_w, tone.now_hz, tone.feed, tone.row = summit[tone.window_s]
 

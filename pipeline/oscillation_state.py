@@ -137,6 +137,8 @@ class OpenTone:
     fading: bool = False
     """Its decay has been measured."""
     missed_s: int = 0
+    weak_s: int = 0
+    """For so long the shortest window that has shown it hardly does, and longer ones do."""
     beside_s: int = 0
     contributors: tuple[Contributor, ...] = ()
     harmonics: tuple[Harmonic, ...] = ()

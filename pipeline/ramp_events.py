@@ -122,16 +122,18 @@ class RampEvents:
         time_ns = int(view.tick_end_ns[k])
         for direction in (0, 1):
             ramp = next((r for r in track.open if r.direction == direction), None)
-            alive = bool(view.triggers.active[direction, :, k].any())
-            if ramp is None and alive:
+            if ramp is None:
+                able = self._able(view, k, direction, beside=bool(oscillations))
+                if not able.any():
+                    continue
                 rank = sum(r.opened_ns == time_ns for r in track.open)
-                begun = self._begin(view, k, direction, rank)
+                begun = self._begin(view, k, (direction, able), rank)
                 if begun is None or not self._shifts(begun, view, k, oscillations):
                     continue
                 self._census.take(begun, view, k)
                 track.open.append(begun)
                 events.append(self._tell(begun, "open", time_ns))
-            elif ramp is not None:
+            else:
                 events += self._go_on(track, ramp, view, k, oscillations)
         return events
 
@@ -164,9 +166,15 @@ class RampEvents:
             return [self._tell(ramp, "update", time_ns)]
         return []
 
-    def _begin(self, view: RampView, k: int, direction: int, rank: int) -> OpenRamp | None:
-        layout, sign, time_ns = self._layout, sign_of(direction), int(view.tick_end_ns[k])
-        found = view.triggers
+    def _able(self, view: RampView, k: int, direction: int, *, beside: bool) -> Any:
+        """Nodes at which a ramp may begin; beside an oscillation also back to where it came from."""
+        active = view.triggers.active[:, :, k]
+        able = active[direction] & (view.triggers.ratio[direction, :, k] >= 1)
+        return able | active[1 - direction] if beside else able
+
+    def _begin(self, view: RampView, k: int, at: tuple[int, Any], rank: int) -> OpenRamp | None:
+        (direction, able), layout, time_ns = at, self._layout, int(view.tick_end_ns[k])
+        found, sign = view.triggers, sign_of(direction)
         ratio = found.ratio[direction, :, k]
         here, pre = self._ring + k, self._before
         windows = np.minimum(found.window[direction, :, k], self._longest)
@@ -174,12 +182,12 @@ class RampEvents:
         moved_w, lasting_w = self._moves(ways_w, here, windows)
         floor_w = self._floor_share * view.reference_w
         lasts = ~found.track.heavy | (lasting_w >= np.maximum(floor_w, 0.5 * moved_w))
-        able = (ratio >= 1) & (moved_w >= floor_w) & lasts
+        able = able & (moved_w >= floor_w) & lasts
         if not able.any():
             return None
         watched = int(np.argmax(np.where(able, self._height * 1e9 + ratio, -1.0)))
         window = int(found.window[direction, watched, k])
-        onset = here - int(windows[watched]) + 1
+        onset = here - self._since(ways_w[watched, : here + 1], int(windows[watched])) + 1
         way_w = ways_w[watched, onset - pre : here + 1]
         path_w = way_w - mean(way_w[:pre])
         limit = float(found.track.limits[watched, self._groups[window]])
@@ -199,6 +207,13 @@ class RampEvents:
             depth_w=float(path_w.max()),
             grown_w=float(path_w.max()),
         )
+
+    def _since(self, way_w: Any, window: int) -> int:
+        """Samples since the likeliest onset: windows come in steps of up to a half."""
+        moved_w = way_w[-window:] - mean(way_w[-window - self._before : -window])
+        counts = np.arange(1, window + 1)
+        likely = np.maximum(np.cumsum(moved_w[::-1]), 0.0) ** 2 / counts
+        return int(np.argmax(np.where(2 * counts >= window, likely, -1.0))) + 1
 
     def _moves(self, ways_w: Any, here: int, windows: Any) -> tuple[Any, Any]:
         """How far each way moved within its window, and what of it has lasted; (watched,)."""
