@@ -19,7 +19,7 @@ PAD = 2
 """Spectra are sampled twice as densely as they are long: a line loses 0.35 dB at most."""
 NARROW, WIDE = 4, 32
 """Bins to either side over which the past, and the present, are smoothed."""
-RISE, FALL = 0.25, 0.05
+RISE, FALL = 0.25, 0.1
 """Shares of a window over which its taper rises, at the oldest, and falls, at the newest sample."""
 FLAT_MASS = 1 - (RISE + FALL) / 2
 """Mean of the taper; a line in the newest u of a window shows (u - FALL / 2) / FLAT_MASS."""
@@ -108,6 +108,11 @@ class OscillationDesign(NamedTuple):
     def width_hz(self) -> Any:
         """1 / length of each bin's window; (bin,)."""
         return np.array([self.rate_hz / look.samples for look in self.looks])[self.look_of]
+
+    @property
+    def rises(self) -> float:
+        """Share of a window's threshold from which it adds to its sum: one that falls is old."""
+        return (1 + LINE_SIZE) / LINE_SIZE * math.log1p(LINE_SIZE) / -math.log(self.pfa)
 
 
 def hann(length: int) -> Any:

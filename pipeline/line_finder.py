@@ -34,7 +34,8 @@ class LineFinder:
         excess, now, voted = look.now, look.now, None
         if not look.quiet:
             if feed.wide.any():
-                excess = np.maximum(excess, look.lasting * feed.wide[:, None])
+                heard = (look.now >= bank.plan.design.rises) & feed.wide[:, None]
+                excess = np.maximum(excess, np.where(heard, look.lasting, 0.0))
             voted = self._voted(look, floor_w) if len(feed.leaves) else None
         if look.quiet or (excess.max() < 1 and voted is None):
             if run.any():
