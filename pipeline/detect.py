@@ -14,8 +14,6 @@ class DetectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     false_alarms_per_day: float = 1.0
     """Budget of the whole site, for all detectors together: every threshold follows from it."""
-    step_share: float = 0.15
-    """Share of the budget that steps and ramps of PDUs and the substation may spend."""
     ramp_floor_share: float = 0.001
     """A change smaller than this share of the site's power opens nothing."""
     rack_floor_share: float = 0.04

@@ -167,7 +167,7 @@ class RampEvents:
         return []
 
     def _able(self, view: RampView, k: int, direction: int, *, beside: bool) -> Any:
-        """Nodes at which a ramp may begin; beside an oscillation also back to where it came from."""
+        """Where a ramp may begin; beside an oscillation also the way back of one that stays."""
         active = view.triggers.active[:, :, k]
         able = active[direction] & (view.triggers.ratio[direction, :, k] >= 1)
         return able | active[1 - direction] if beside else able

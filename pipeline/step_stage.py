@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from operators import extremes, steps, whitening
+from operators import budget, extremes, steps, whitening
 from operators.kernels import Kernels, StepPlan
 from pipeline.detect import DetectSettings
 from pipeline.layout import SiteLayout
@@ -78,7 +78,7 @@ class StepStage:
         self._ring = RING_S * self._pace * self._per_s
         groups = len(steps.GROUPS)
         tests = self._watched * groups * DAY_S / self._block_s
-        self.exceed = detect.false_alarms_per_day * detect.step_share / tests
+        self.exceed = budget.share(detect.false_alarms_per_day, "step") / tests
         shift = np.log(self._per_s * self._block_s / 100)
         self._gaussian = [(place + shift, scale, far - place) for place, scale, far in GAUSSIAN]
         levels = np.array([layout.nodes[row].level for row in layout.watched])

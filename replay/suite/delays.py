@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from operators import budget
 from replay.injections import Move
 from replay.suite import cusum, intervals
 from replay.suite.backgrounds import Background, Noise, Serving
@@ -201,7 +202,7 @@ class Delays(Case, frozen=True, tag="delays"):
 def false_alarms_per_sample(setup: Setup, racks: int) -> float:
     """What the budget gives one watched node's step detector, per tick."""
     watched = len(layout_of(racks, RACK_HZ).watched)
-    per_day = setup.detect.false_alarms_per_day * setup.detect.step_share
+    per_day = budget.share(setup.detect.false_alarms_per_day, "step")
     return per_day / watched / _DAY_SAMPLES
 
 

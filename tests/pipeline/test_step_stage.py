@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from operators import steps
+from operators import budget, steps
 from pipeline.detect import DetectSettings
 from pipeline.device import CPU
 from pipeline.step_stage import BLOCK_S, DAY_S, GAUSSIAN, StepStage
@@ -44,10 +44,9 @@ def test_thresholds_follow_from_the_budget(per_day):
     """After an hour of quiet noise every threshold is the Gaussian one within 8 %: that which the
     budget's share allows to be passed so rarely, over nodes, groups of windows and blocks.
     """
-    detect = DetectSettings(false_alarms_per_day=per_day)
     _, track = run(stage(false_alarms_per_day=per_day), noise(36_000))
     tests = len(LAYOUT.watched) * len(steps.GROUPS) * DAY_S / BLOCK_S
-    allowed = per_day * detect.step_share / tests
+    allowed = budget.share(per_day, "step") / tests
     for group, (_, _, place) in enumerate(GAUSSIAN):
         ideal = np.sqrt(2 * (place - np.log(allowed)))
         assert track.limits[:, group] == pytest.approx(ideal, rel=0.08)

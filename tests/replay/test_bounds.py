@@ -118,4 +118,6 @@ def test_a_node_s_share_is_what_the_engine_gives_it() -> None:
     share = ROWS_SHARE * budget.share(detect.false_alarms_per_day, "oscillation") / watched
     assert Sequential(name="a").false_alarms_per_day == pytest.approx(share)
     per_sample = false_alarms_per_sample(Setup(detect, lockstep), 80)
-    assert per_sample * 864_000 * watched == pytest.approx(detect.step_share)
+    assert per_sample * 864_000 * watched == pytest.approx(
+        budget.share(detect.false_alarms_per_day, "step")
+    )
