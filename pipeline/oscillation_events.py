@@ -150,7 +150,8 @@ class OscillationEvents:
     def _follow(self, tone: OpenTone, looks: Looks, time_ns: int) -> list[SiteEvent]:
         self._listen(tone, looks)
         at = (looks, tone.feed, tone.row, tone.now_hz if tone.clear >= 1 else tone.freq_hz)
-        newest_w, error_w = self._judge.newest(at, tone.level_w, self._end_s(tone), tone.reach_s)
+        level_w = tone.level_w or tone.now_w
+        newest_w, error_w = self._judge.newest(at, level_w, self._end_s(tone), tone.reach_s)
         tone.level_w = tone.level_w or newest_w
         gone = newest_w < max(GONE * tone.level_w, NOTHING * error_w)
         if not gone:

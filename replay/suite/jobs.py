@@ -23,6 +23,7 @@ from schemas.units import NS_PER_S
 __all__ = ["Jobs"]
 
 _HOUR_S = 3600
+_LAST_S = 60
 _PAUSE_W = 14e3
 """A rack while a checkpoint is written: flat, no iterations."""
 _EDGE_S = 2.0
@@ -96,11 +97,19 @@ class Jobs(Case, frozen=True, tag="jobs"):
         truth = [self._told(scene.site_id, t, t, "synchronized_ramp") for t in edges]
         truth += [self._told(scene.site_id, *s, "oscillation", 1 / period_s) for s in stretches]
         run = drive(scene, self._seconds(), setup.maker(scene.layout, setup.detect, truth))
-        return _marks(run.events, edges, stretches, period_s)
+        late_ns = T0_NS + round(self._late_s(training) * NS_PER_S)
+        events = [event for event in run.events if event.opened_ns < late_ns]
+        return _marks(events, edges, stretches, period_s)
+
+    def _late_s(self, training: Training) -> float:
+        """The first edge of the last minute: it and what follows count neither way."""
+        edges_s = (change.onset_s for change in training.changes())
+        end_s = float(self._seconds())
+        return min((t for t in edges_s if t >= end_s - _LAST_S), default=end_s)
 
     def _truth(self, training: Training) -> tuple[list[float], list[tuple[float, float]]]:
         """Instants of the edges; stretches of training between them that ended in time."""
-        changes = [c for c in training.changes() if c.onset_s < self._seconds() - 60]
+        changes = [c for c in training.changes() if c.onset_s < self._seconds() - _LAST_S]
         edges = [round(change.onset_s, 6) for change in changes]
         ends = [*edges[1:], float(self._seconds())]
         return edges, [
