@@ -114,7 +114,7 @@ def level(law: Tail, heavy: Any, *, exceed: float, least: float) -> Any:
     exceed : float
         Probability per block, 0 to 1.
     least : float
-        The prior's scale. What a wider one has over it and a standard error is added three times,
+        The prior's scale. What a wider one has over it and two errors is added three times,
         by 0.25 at most.
 
     Returns
@@ -123,7 +123,7 @@ def level(law: Tail, heavy: Any, *, exceed: float, least: float) -> Any:
         ``location - scale ln(-ln(1 - exceed))``.
     """
     xp = array_namespace(law.scale)
-    over = xp.maximum(law.scale - least * (1 + law.error), xp.zeros_like(law.scale))
+    over = xp.maximum(law.scale - least * (1 + 2 * law.error), xp.zeros_like(law.scale))
     more = xp.minimum(_CONVEX * over, xp.full_like(law.scale, _CONVEX_MOST * least))
     wide = (law.scale + more) * (1 + xp.where(heavy, law.error, 0.3 * law.error))
     return law.location + wide * -math.log(-math.log1p(-exceed))

@@ -32,7 +32,7 @@ __all__ = [
     "layout_name",
 ]
 
-STATE_VERSION = 4
+STATE_VERSION = 5
 
 
 class LaneConfig(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,6 +85,8 @@ class StepStage:
         levels = np.array([layout.nodes[row].level for row in layout.watched])
         self._peers = [levels == level for level in sorted(set(levels.tolist()))]
         self._windows = np.array(steps.WINDOWS)
+        above = [set(_above(layout, row)) for row in layout.watched]
+        self._under = np.array([[row in rows for rows in above] for row in layout.watched])
 
     def start(self) -> StepTrack:
         """The memory before the first tick."""
@@ -138,7 +141,8 @@ class StepStage:
         usable = enough & ~alarmed[:, None]
         track.usable = np.concatenate([track.usable[:, whole:], usable], axis=1)
         if alarmed.any():
-            track.disturbed = track.disturbed | (alarmed & (track.alarmed_s <= BUSY_S * self._pace))
+            moves = alarmed & (track.alarmed_s <= BUSY_S * self._pace)
+            track.disturbed = track.disturbed | moves | self._below(moves)
             self._settle(track, alarmed, np.abs(mean_w[:, 0] - before_w), enough[:, 0])
 
     def close(self, track: StepTrack, end_ns: int, ahead: int, reference_w: float) -> None:
@@ -156,6 +160,10 @@ class StepStage:
         """An oscillation goes on: the block teaches nothing, the next second is no level."""
         track.disturbed, track.held = track.disturbed | True, True
 
+    def _below(self, rows: Any) -> Any:
+        """Nodes under any of ``rows``; (watched,) bool."""
+        return self._under[rows].any(axis=0)
+
     def _settle(self, track: StepTrack, alarmed: Any, moved_w: Any, enough: Any) -> None:
         """Alarmed nodes whose last two seconds are a level take it as their baseline."""
         both = track.usable[:, 1:] & track.usable[:, :-1]
@@ -169,6 +177,7 @@ class StepStage:
         level = enough & (track.alarmed_s >= 2) & (moved_w <= SETTLED * spread_w)
         level &= not track.held
         done = alarmed & (level | (track.alarmed_s > BUSY_S * self._pace))
+        done |= self._below(done) & enough & ~alarmed  # what moved them too little to be seen
         track.alarmed_s = np.where(done, 0, track.alarmed_s + alarmed)
         track.up, track.down = track.up & ~done, track.down & ~done
         track.since = np.where(done, 0, track.since)
@@ -192,9 +201,12 @@ class StepStage:
         teaches = (
             ~track.disturbed & (track.sigma_w > 0) & (track.since >= self._block_s * self._per_s)
         )
-        pushed = np.concatenate([track.maxima[:, :, 1:], track.block[:, :, None]], axis=2)
-        track.maxima = np.where(teaches[:, None, None], pushed, track.maxima)
-        track.blocks = np.minimum(track.blocks + teaches, BLOCKS)
+        track.calm = np.where(track.disturbed, 0, track.calm + 1)
+        calm = track.waits & ~track.disturbed
+        pushed = np.concatenate([track.maxima[:, :, 1:], track.waiting[:, :, None]], axis=2)
+        track.maxima = np.where(calm[:, None, None], pushed, track.maxima)
+        track.blocks = np.minimum(track.blocks + calm, BLOCKS)
+        track.waiting, track.waits = track.block, teaches
         settled = ~track.disturbed
         track.block, track.disturbed = np.zeros_like(track.block), track.alarmed_s > 0
         filled = np.arange(BLOCKS) >= BLOCKS - track.blocks[:, None]
@@ -204,7 +216,8 @@ class StepStage:
         young = track.fit_samples.sum(axis=1) == 0
         whole = end_ns // NS_PER_S % (FIT_S * self._pace) == 0
         if whole or young.any():
-            self._fit(track, settled & (whole | young), stop, least_w)
+            rested = track.calm >= FIT_S // BLOCK_S
+            self._fit(track, (rested & whole) | (settled & young), stop, least_w)
         self._rebase(track, track.alarmed_s == 0)
         past = slice(stop - steps.TAIL - ORDER, stop)
         anew = self._kernels.scan(
@@ -255,6 +268,12 @@ class StepStage:
                 usual = _total(np.where(known, scale.T, 0.0)) / known.sum()
                 scale = np.where(known[:, None], np.maximum(scale, usual), scale)
         return scale
+
+
+def _above(layout: SiteLayout, row: int) -> Iterator[int]:
+    """Nodes above one."""
+    while (row := layout.nodes[row].parent) >= 0:
+        yield row
 
 
 def _plan(track: StepTrack) -> StepPlan:

@@ -52,6 +52,12 @@ class StepTrack:
     """How many of them count; (watched,)."""
     block: Any
     """Greatest G^2/2 of the present block; (watched, group)."""
+    waiting: Any
+    """That of the block before, which counts if nothing comes of it; (watched, group)."""
+    waits: Any
+    """(watched,) bool"""
+    calm: Any
+    """Undisturbed blocks in a row; (watched,)."""
     disturbed: Any
     """The present block must not teach; (watched,) bool."""
     limits: Any
@@ -86,6 +92,9 @@ def start(watched: int, ring: int, pace: int) -> StepTrack:
         maxima=np.zeros((watched, groups, BLOCKS)),
         blocks=np.zeros(watched, np.int64),
         block=np.zeros((watched, groups)),
+        waiting=np.zeros((watched, groups)),
+        waits=np.zeros(watched, bool),
+        calm=np.zeros(watched, np.int64),
         disturbed=np.zeros(watched, bool),
         limits=np.full((watched, groups), np.inf),
         held=False,

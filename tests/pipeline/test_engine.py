@@ -211,7 +211,7 @@ def test_a_hole_of_more_than_an_hour_closes_events_and_learns_anew():
     for block in bench.blocks:
         if block.restart:
             assert state.warming == 0
-            assert [e.state for e in events] == ["open"]
+            assert [e.state for e in events] in (["open"], ["open", "update"])
         state, outcome = engine.step(state, block)
         events += outcome.events
     closed = events[-1]

@@ -11,7 +11,7 @@ from pipeline.device import CPU
 from pipeline.step_stage import BLOCK_S, DAY_S, GAUSSIAN, StepStage
 from schemas.units import NS_PER_S
 
-NODES = [types.SimpleNamespace(level="pdu")] * 3
+NODES = [types.SimpleNamespace(level="pdu", parent=-1)] * 3
 LAYOUT = types.SimpleNamespace(ticks_per_s=10, watched=(0, 1, 2), pace=1, nodes=NODES)
 
 
