@@ -177,3 +177,18 @@ def test_a_step_beside_a_swing_longer_than_the_history_is_told():
     assert 100 < swing.opened_ns / NS_PER_S < 200
     fallen = [e for e in events if e is not swing and 300 < e.onset_ns / NS_PER_S < 332]
     assert min(e.depth_w for e in fallen) == pytest.approx(-480e3, rel=0.2)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_weak_one_is_let_go_when_it_ends_and_takes_no_stronger_one_in(seed):
+    """Seen by 40 s of it and no less, over after four minutes; then 2 Hz, far above it."""
+    t_s = np.arange(13_500) / HZ
+    weak = np.where((t_s > 900) & (t_s < 1140), 1800 * np.sin(2 * np.pi * 0.34 * t_s), 0)
+    strong = np.where((t_s > 1240) & (t_s < 1300), 9e3 * np.sin(2 * np.pi * 1.99 * t_s), 0)
+    events, _ = run(poi(""), 1e6 + weak + strong + noise(13_500, seed, size=3000.0))
+    first, *_, last = sorted(events, key=lambda e: e.opened_ns)
+    assert first.freq_hz == pytest.approx(0.34, rel=0.02)
+    ended_s = [e.closed_ns / NS_PER_S for e in events if e is not last]
+    assert max(ended_s) <= 1140 + 60
+    assert last.freq_hz == pytest.approx(1.99, rel=0.01)
+    assert 1240 <= last.opened_ns / NS_PER_S <= 1250

@@ -106,3 +106,37 @@ def test_spikes_of_a_heavy_node_are_bounded():
     found, track = run(stage(), path_w)
     assert track.heavy.tolist() == [True, False, False]
     assert not any(view.active[:, 0].any() for view in found[900:])
+
+
+def test_a_step_early_in_a_stretch_colours_no_noise():
+    """Steps a second into the whitener's stretches leave white noise white."""
+    path_w = noise(12_000)
+    for k in range(6010, 12_000, 400):
+        path_w[:, k:] += 4 if k % 800 == 10 else -4
+    _, track = run(stage(), path_w)
+    assert np.abs(track.coefficients.sum(axis=1)).max() < 0.15
+
+
+def test_a_block_whose_step_is_seen_in_the_next_is_not_learned():
+    """A step of 0.8 sigma in a block's last seconds passes its threshold only in the next block."""
+    path_w = noise(7000, seed=3)
+    path_w[0, 6065:] += 0.8
+    found, track = run(stage(), path_w)
+    (first, *_) = [k for k, view in enumerate(found) if view.active[0, 0].any()]
+    assert first >= 610
+    _, calm = run(stage(), noise(7000, seed=3))
+    assert track.maxima[0].max() <= calm.maxima[0].max()
+
+
+def test_what_moves_a_node_too_little_to_be_seen_is_its_new_level_too():
+    """The substation's step is a fifth as large at a PDU: one alarm, none there half a minute on."""
+    path_w = noise(7000, seed=3)
+    path_w[:, 6000:] += np.array([3.0, 0.6, 0.0])[:, None]
+    top = types.SimpleNamespace(level="substation", parent=-1)
+    below = [types.SimpleNamespace(level="pdu", parent=0)] * 2
+    seen = {}
+    for name, nodes in (("tree", [top, *below]), ("apart", NODES)):
+        layout = types.SimpleNamespace(**{**vars(LAYOUT), "nodes": nodes})
+        found, _ = run(StepStage(layout, DetectSettings(), CPU.kernels()), path_w)
+        seen[name] = [any(view.active[0, row].any() for view in found) for row in range(3)]
+    assert seen == {"tree": [True, False, False], "apart": [True, True, False]}
