@@ -22,7 +22,7 @@ from pipeline.align_state import (
 )
 from pipeline.commit_files import Idle
 from pipeline.decode import Cause, Rows
-from pipeline.grid_fill import blocks
+from pipeline.grid_fill import blocks, whole_until_ns
 from pipeline.layout import LevelGrid, SiteLayout
 from schemas.topology import Gateway
 from schemas.units import NS_PER_S, Rate, slot_times_ns, slots_of
@@ -156,9 +156,9 @@ class Aligner:
 
     # ---- out
 
-    def advance(self, quiet: Collection[str] = ()) -> Iterator[Block]:
+    def advance(self, quiet: Collection[str] = (), *, singly: bool = False) -> Iterator[Block]:
         """
-        Close what every gateway has passed, in blocks that never cross a grid second.
+        Close what every gateway has passed: part of a grid second, or whole ones (not ``singly``).
 
         ``quiet`` names the levels whose partition is read to its end: their gateways more than
         5 s behind the site's newest sample go idle and hold nobody up.
@@ -170,8 +170,10 @@ class Aligner:
                 return
             until_ns = self._passed_ns()
             self._jump(until_ns)
-            second_ns = (state.closed_ns // NS_PER_S + 1) * NS_PER_S
-            ticks = (min(until_ns, second_ns) - state.closed_ns) // layout.tick_ns
+            end_ns = min(until_ns, (state.closed_ns // NS_PER_S + 1) * NS_PER_S)
+            if not (singly or quiet or self._plan):
+                end_ns = max(end_ns, whole_until_ns(state, layout, until_ns))
+            ticks = (end_ns - state.closed_ns) // layout.tick_ns
             if ticks <= 0:
                 return
             yield from blocks(state, layout, int(ticks))

@@ -55,7 +55,7 @@ class Evidence:
 
     def step(self, block: Block, events: Iterable[SiteEvent], end_ns: int) -> Any | None:
         """
-        Take one block and the events it made; rows of table ``waveforms`` when some are due.
+        Take a block and the events it made; rows of table ``waveforms`` when some are due.
 
         Parameters
         ----------
@@ -74,7 +74,9 @@ class Evidence:
             return None
         self._note(events)
         for level in self._kept_s:
-            samples_w = np.where(block.valid[level], block.power_w[level], np.nan)
+            samples_w, valid = block.power_w[level], block.valid[level]
+            if not valid.all():
+                samples_w = np.where(valid, samples_w, np.nan)
             self.state.parts.setdefault(level, []).append(samples_w.astype(np.float32))
         if end_ns % NS_PER_S:
             return None

@@ -102,6 +102,7 @@ class SiteFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gateway: tuple[Gateway, ...]
 
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
 T = TypeVar("T", Node, Channel)
 
 
@@ -133,14 +134,14 @@ def _digits(n: int) -> Callable[[re.Match[str]], str]:
 
 def toml_lines(entry: msgspec.Struct) -> list[str]:
     """The entry's fields as TOML, the absent ones left out."""
-    fields = msgspec.structs.asdict(entry)
+    fields = [(key, getattr(entry, key)) for key in entry.__struct_fields__]
     return [
         f"{key} = {_toml_value(value)}"
-        for key, value in fields.items()
+        for key, value in fields
         if value is not None and value != () and not (key == "count" and value == 0)
     ]
 
 
 def _toml_value(value: object) -> str:
     """JSON is TOML here, but for surrogate pairs and one control character."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+    return _JSON.encode(value).replace("\x7f", "\\u007F")

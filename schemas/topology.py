@@ -74,6 +74,10 @@ class Topology:
 
     def dumps(self) -> str:
         """The site as TOML, every entry written out."""
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         lines = ["[site]", *toml_lines(self.site)]
         for head, entries in (
             ("node", self.nodes),
