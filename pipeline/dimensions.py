@@ -66,14 +66,14 @@ def _topology(layout: SiteLayout, from_ns: int) -> list[dict[str, Any]]:
 
 
 def _channels(topology: Topology) -> list[dict[str, Any]]:
-    gateways, owner = topology.gateway_by_id, topology.channel_gateway
+    rates, owner = {g.id: str(g.rate) for g in topology.gateways}, topology.channel_gateway
     return [
         {
             "channel_id": channel.id,
             "node_id": channel.node_id,
             "level": topology.node_by_id[channel.node_id].level,
             "gateway_id": owner[channel.id],
-            "rate_hz": str(gateways[owner[channel.id]].rate),
+            "rate_hz": rates[owner[channel.id]],
             "resolution_w": channel.resolution_w,
             "averaging_s": channel.averaging_s,
             "poll_s": channel.poll_s,

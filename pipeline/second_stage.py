@@ -7,6 +7,7 @@ import functools
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from operators.kernels import Kernels
 from pipeline.layout import SiteLayout
@@ -72,16 +73,32 @@ def second_stats(layout: SiteLayout, part: dict[str, Any], end_ns: int, kernels:
     return Second(end_ns, mean_w, min_w, max_w, rise_w, fall_w, valid, together, None)
 
 
+class _Kind(NamedTuple):
+    """Nodes whose windows are equally long, with their names as Arrow has them."""
+
+    rows: Any
+    node_id: pa.Array
+    level: pa.Array
+    whole_s: int
+
+
+def _kind(layout: SiteLayout, rows: Any, whole_s: int) -> _Kind:
+    nodes = [layout.nodes[row] for row in rows]
+    node_id, level = (
+        pa.array([getattr(node, name) for node in nodes], pa.string()).dictionary_encode()
+        for name in ("id", "level")
+    )
+    return _Kind(rows, node_id, level, whole_s)
+
+
 class Windows:
     """Window rows of one site: PDUs and substation every second, racks every ten."""
 
     def __init__(self, layout: SiteLayout) -> None:
         self._layout = layout
-        levels = np.array([node.level for node in layout.nodes])
-        self._racks = np.flatnonzero(levels == "rack")
-        self._others = np.flatnonzero(levels != "rack")
-        self._ids = np.array([node.id for node in layout.nodes], dtype=object)
-        self._levels = levels.astype(object)
+        racks = np.array([node.level == "rack" for node in layout.nodes])
+        self._racks = _kind(layout, np.flatnonzero(racks), RACK_WINDOW_S)
+        self._others = _kind(layout, np.flatnonzero(~racks), 1)
 
     def start(self) -> WindowState:
         """Nothing known."""
@@ -101,14 +118,14 @@ class Windows:
     def flush(self, state: WindowState) -> dict[str, Any]:
         """Close the racks' window as it stands; a partial one says so by its valid share."""
         seconds, state.seconds = state.seconds, []
-        if not seconds or not len(self._racks):
+        if not seconds or not len(self._racks.rows):
             return {}
         return self._columns(seconds, self._racks, seconds[-1].end_ns)
 
-    def _columns(self, seconds: list[Second], rows: Any, end_ns: int) -> dict[str, Any]:
+    def _columns(self, seconds: list[Second], kind: _Kind, end_ns: int) -> dict[str, Any]:
+        rows, whole_s = kind.rows, kind.whole_s
         if not len(rows):
             return {}
-        whole_s = RACK_WINDOW_S if rows is self._racks else 1
         share = np.stack([second.share[rows] for second in seconds])
         known = share > 0
         some = known.any(axis=0)
@@ -121,8 +138,8 @@ class Windows:
         window_ns = whole_s * NS_PER_S
         return {
             "site_id": self._layout.site_id,
-            "node_id": self._ids[rows],
-            "level": self._levels[rows],
+            "node_id": kind.node_id,
+            "level": kind.level,
             "t0_ns": (end_ns - 1) // window_ns * window_ns,
             "duration_ns": window_ns,
             "mean_w": mean_w,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from json.encoder import encode_basestring
 from typing import Literal, TypeVar
 
 import msgspec
@@ -134,14 +135,16 @@ def _digits(n: int) -> Callable[[re.Match[str]], str]:
 
 def toml_lines(entry: msgspec.Struct) -> list[str]:
     """The entry's fields as TOML, the absent ones left out."""
-    fields = [(key, getattr(entry, key)) for key in entry.__struct_fields__]
-    return [
-        f"{key} = {_toml_value(value)}"
-        for key, value in fields
-        if value is not None and value != () and not (key == "count" and value == 0)
-    ]
+    lines = []
+    for key in entry.__struct_fields__:
+        value = getattr(entry, key)
+        if value is None or value == () or (key == "count" and value == 0):
+            continue
+        lines.append(f"{key} = {_toml_value(value)}")
+    return lines
 
 
 def _toml_value(value: object) -> str:
     """JSON is TOML here, but for surrogate pairs and one control character."""
-    return _JSON.encode(value).replace("\x7f", "\\u007F")
+    text = encode_basestring(value) if isinstance(value, str) else _JSON.encode(value)
+    return text.replace("\x7f", "\\u007F") if "\x7f" in text else text
