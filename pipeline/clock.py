@@ -3,10 +3,10 @@
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
-__all__ = ["Clock", "ManualClock", "Spent", "SystemClock"]
+__all__ = ["Clock", "ManualClock", "Spent", "SystemClock", "stopwatch"]
 
 
 class Clock(Protocol):
@@ -53,6 +53,12 @@ class ManualClock:
         step_ns = round(seconds_s * 1e9)
         self._now_ns += step_ns
         self._monotonic_ns += step_ns
+
+
+def stopwatch() -> Callable[[], float]:
+    """Start one; it returns the seconds since. For pacing only, never for event time."""
+    start_s = time.monotonic()
+    return lambda: time.monotonic() - start_s
 
 
 class Spent:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.clock import Spent, SystemClock
+from pipeline.clock import Spent, SystemClock, stopwatch
 from pipeline.commits import replay_writer
 from pipeline.detect import DetectSettings
 from pipeline.device import Device
@@ -17,7 +17,6 @@ from pipeline.keeper import step
 from pipeline.lane import Lane, LaneConfig
 from pipeline.settings import Archive
 from replay.beside import Commits, ahead
-from replay.feed import stopwatch
 from replay.source import Trace
 from schemas.events import GridSignal, SiteEvent, WorkloadHint
 from schemas.telemetry import Slice
