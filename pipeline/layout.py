@@ -152,6 +152,14 @@ class SiteLayout:
         return found
 
     @cached_property
+    def unmetered(self) -> Any:
+        """Node rows without a meter of their own: a sum, or several meters'; never none at all."""
+        metered = np.zeros(len(self.nodes), bool)
+        for rows, _ in self.own_meters.values():
+            metered[rows] = True
+        return np.flatnonzero(~metered) if not metered.all() else np.array([self.top])
+
+    @cached_property
     def small(self) -> bool:
         """Sites of at most 64 channels get the full detector set on every channel."""
         return len(self.channel_ids) <= SMALL_SITE_CHANNELS

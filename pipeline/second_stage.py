@@ -57,10 +57,12 @@ class WindowState:
 
 def second_stats(layout: SiteLayout, part: dict[str, Any], end_ns: int, kernels: Kernels) -> Second:
     """Mean, least and greatest of every node: own channel at full rate, sums at tick rate."""
-    node_w, share = part["node_w"], part["share"]
+    sums = layout.unmetered
+    node_w, share = part["node_w"][sums], part["share"][sums]
     stats = kernels.second_stats(node_w, share > 0, samples_per_second=node_w.shape[1])
-    mean_w, min_w, max_w = (np.array(s[:, 0]) for s in stats[:3])
-    valid = _fold(share.T) / share.shape[1]
+    mean_w, min_w, max_w, valid = (np.empty(len(layout.nodes)) for _ in range(4))
+    mean_w[sums], min_w[sums], max_w[sums] = (s[:, 0] for s in stats[:3])
+    valid[sums] = _fold(share.T) / share.shape[1]
     for grid in layout.grids:
         x, v = part[f"x:{grid.level}"], part[f"v:{grid.level}"]
         own = kernels.second_stats(x, v, samples_per_second=grid.rate)
