@@ -119,11 +119,12 @@ class Aligner:
         return Verdict(held.receipt, until_ns if wanted.any() else 0, cause)
 
     def _store(self, level: str, held: Held, keep: Any) -> None:
-        slots = held.slots[keep]
+        columns = slice(None) if keep.all() else keep
+        slots = held.slots[columns]
         first, index = int(slots[0]), held.index
-        self.state.pieces[level].append(Piece(first, index, dense(held.power_w[:, keep], slots)))
+        self.state.pieces[level].append(Piece(first, index, dense(held.power_w[:, columns], slots)))
         if level == "substation" and held.voltage_pu is not None:
-            volts = dense(held.voltage_pu[:, keep], slots)
+            volts = dense(held.voltage_pu[:, columns], slots)
             self.state.volts.append(Piece(first, index, volts))
 
     def _first_open_slot(self, gateway: Gateway, grid: LevelGrid) -> int:
