@@ -125,18 +125,18 @@ class Runner:
         return self._result(wall_s)
 
     def _chunks(self, every_ns: int, piece_s: float) -> Iterator[list[Slice]]:
-        """The trace's slices, as many together as are fed at once."""
+        """The trace's slices, as many together as are fed at once; first of all a second."""
         slices = self._trace.slices(piece_s)
         waiting: list[Slice] = []
-        samples, turn = 0, -1
+        samples, turn = FEED_SAMPLES, -1
         while True:
             with self._spent.on("read"):
                 piece = next(slices, None)
             if piece is None:
                 break
             later = turn >= 0 and piece.t0_ns // every_ns > turn
-            full = samples >= FEED_SAMPLES and piece.t0_ns - waiting[0].t0_ns >= NS_PER_S
-            if later or full:
+            full = waiting and piece.t0_ns - waiting[0].t0_ns >= NS_PER_S
+            if later or (full and samples >= FEED_SAMPLES):
                 yield waiting
                 waiting, samples = [], 0
             turn = max(turn, piece.t0_ns // every_ns)
