@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.align_state import AlignState, Block, Piece
 from pipeline.layout import LevelGrid, SiteLayout
+from pipeline.side_by_side import as_slice
 from schemas.units import NS_PER_S
 
 __all__ = ["blocks", "whole_until_ns"]
@@ -109,17 +110,9 @@ def _gather(
             continue
         part = piece.power_w[:, lo - piece.slot : hi - piece.slot]
         here = out[:, lo - start : hi - start]
-        rows, there = _as_slice(piece.index), ~np.isnan(part)
+        rows, there = as_slice(piece.index), ~np.isnan(part)
         here[rows] = part if there.all() else np.where(there, part, here[rows])
     return out, keep[::-1]
-
-
-def _as_slice(index: Any) -> Any:
-    """Rows as a slice where they stand side by side, which is copied faster."""
-    first, count = int(index[0]) if len(index) else 0, len(index)
-    if count and int(index[-1]) == first + count - 1 and bool((np.diff(index) == 1).all()):
-        return slice(first, first + count)
-    return index
 
 
 def _fill(state: AlignState, grid: LevelGrid, raw: Any) -> tuple[Any, Any, dict[int, Any]]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from operators.kernels import Kernels
 from pipeline.layout import SiteLayout
+from pipeline.side_by_side import as_slice
 from schemas.events import Band, Quality, Ramp, SiteState
 from schemas.units import NS_PER_S
 
@@ -90,7 +91,7 @@ def _kind(layout: SiteLayout, rows: Any, whole_s: int) -> _Kind:
         pa.array([getattr(node, name) for node in nodes], pa.string()).dictionary_encode()
         for name in ("id", "level")
     )
-    return _Kind(rows, node_id, level, whole_s)
+    return _Kind(as_slice(rows), node_id, level, whole_s)
 
 
 class Windows:
@@ -120,13 +121,13 @@ class Windows:
     def flush(self, state: WindowState) -> dict[str, Any]:
         """Close the racks' window as it stands; a partial one says so by its valid share."""
         seconds, state.seconds = state.seconds, []
-        if not seconds or not len(self._racks.rows):
+        if not seconds or not len(self._racks.node_id):
             return {}
         return self._columns(seconds, self._racks, seconds[-1].end_ns)
 
     def _columns(self, seconds: list[Second], kind: _Kind, end_ns: int) -> dict[str, Any]:
         rows, whole_s = kind.rows, kind.whole_s
-        if not len(rows):
+        if not len(kind.node_id):
             return {}
         share = np.stack([second.share[rows] for second in seconds])
         known = share > 0
