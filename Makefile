@@ -14,7 +14,7 @@ DATA ?=
 SCORE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-long demo score bench bench-kernels kafka image lock clean
+.PHONY: help setup check format test test-long demo score bench bench-kernels bench-hot-path kafka image lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -57,6 +57,9 @@ bench: setup ## samples per second, in-process and through the broker
 
 bench-kernels: setup ## the hot path by size, beside a copy, the reference and plain NumPy
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.bench.kernels
+
+bench-hot-path: setup ## file to archive, spectra beside SciPy's, and a fresh process to its first frame
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.bench.hot_path
 
 kafka: setup ## a broker in the foreground (PORT=9092, DATA=folder to keep its data)
 	@$(BIN)/python -m replay.broker --port $(PORT) $(if $(DATA),--data $(DATA))

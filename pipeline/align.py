@@ -22,7 +22,7 @@ from pipeline.align_state import (
 )
 from pipeline.commit_files import Idle
 from pipeline.decode import Cause, Rows
-from pipeline.grid_fill import blocks
+from pipeline.grid_fill import blocks, whole_until_ns
 from pipeline.layout import LevelGrid, SiteLayout
 from schemas.topology import Gateway
 from schemas.units import NS_PER_S, Rate, slot_times_ns, slots_of
@@ -119,11 +119,12 @@ class Aligner:
         return Verdict(held.receipt, until_ns if wanted.any() else 0, cause)
 
     def _store(self, level: str, held: Held, keep: Any) -> None:
-        slots = held.slots[keep]
+        columns = slice(None) if keep.all() else keep
+        slots = held.slots[columns]
         first, index = int(slots[0]), held.index
-        self.state.pieces[level].append(Piece(first, index, dense(held.power_w[:, keep], slots)))
+        self.state.pieces[level].append(Piece(first, index, dense(held.power_w[:, columns], slots)))
         if level == "substation" and held.voltage_pu is not None:
-            volts = dense(held.voltage_pu[:, keep], slots)
+            volts = dense(held.voltage_pu[:, columns], slots)
             self.state.volts.append(Piece(first, index, volts))
 
     def _first_open_slot(self, gateway: Gateway, grid: LevelGrid) -> int:
@@ -156,9 +157,9 @@ class Aligner:
 
     # ---- out
 
-    def advance(self, quiet: Collection[str] = ()) -> Iterator[Block]:
+    def advance(self, quiet: Collection[str] = (), *, singly: bool = False) -> Iterator[Block]:
         """
-        Close what every gateway has passed, in blocks that never cross a grid second.
+        Close what every gateway has passed: part of a grid second, or whole ones (not ``singly``).
 
         ``quiet`` names the levels whose partition is read to its end: their gateways more than
         5 s behind the site's newest sample go idle and hold nobody up.
@@ -170,8 +171,10 @@ class Aligner:
                 return
             until_ns = self._passed_ns()
             self._jump(until_ns)
-            second_ns = (state.closed_ns // NS_PER_S + 1) * NS_PER_S
-            ticks = (min(until_ns, second_ns) - state.closed_ns) // layout.tick_ns
+            end_ns = min(until_ns, (state.closed_ns // NS_PER_S + 1) * NS_PER_S)
+            if not (singly or quiet or self._plan):
+                end_ns = max(end_ns, whole_until_ns(state, layout, until_ns))
+            ticks = (end_ns - state.closed_ns) // layout.tick_ns
             if ticks <= 0:
                 return
             yield from blocks(state, layout, int(ticks))

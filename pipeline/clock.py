@@ -1,9 +1,12 @@
 """Wall time, handed to whoever needs it; event time comes from the samples, never from here."""
 
+import contextlib
 import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
-__all__ = ["Clock", "ManualClock", "SystemClock"]
+__all__ = ["Clock", "ManualClock", "Spent", "SystemClock", "stopwatch"]
 
 
 class Clock(Protocol):
@@ -50,3 +53,25 @@ class ManualClock:
         step_ns = round(seconds_s * 1e9)
         self._now_ns += step_ns
         self._monotonic_ns += step_ns
+
+
+def stopwatch() -> Callable[[], float]:
+    """Start one; it returns the seconds since. For pacing only, never for event time."""
+    start_s = time.monotonic()
+    return lambda: time.monotonic() - start_s
+
+
+class Spent:
+    """Wall time by stage, s; a stage belongs to one thread."""
+
+    def __init__(self) -> None:
+        self.stage_s: dict[str, float] = defaultdict(float)
+
+    @contextlib.contextmanager
+    def on(self, stage: str) -> Iterator[None]:
+        """Count what happens within towards a stage."""
+        begun_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stage_s[stage] += time.monotonic() - begun_s

@@ -49,6 +49,8 @@ class _Known(NamedTuple):
     names: tuple[str, ...]
     index: Any
     limit_w: Any
+    least_w: float
+    """The lowest of the limits: what stays below it needs no look at single rows."""
     nominal_v: Any
     """NaN where the site file names none."""
     unknown: tuple[int, ...]
@@ -116,9 +118,11 @@ class Decoder:
             return Rows(piece, known.index, power_w, tuple(refused))
         bad = dict.fromkeys(known.unknown, "channel")
         with np.errstate(invalid="ignore"):
-            top_w = np.abs(power_w).max(axis=1, initial=0.0, where=~np.isnan(power_w))
-        for row in np.flatnonzero(top_w > known.limit_w):
-            bad.setdefault(int(row), "infinite" if np.isinf(top_w[row]) else "rating")
+            size_w = np.abs(power_w)
+            if not np.fmax.reduce(size_w, axis=None, initial=0.0) <= known.least_w:
+                top_w = size_w.max(axis=1, initial=0.0, where=~np.isnan(power_w))
+                for row in np.flatnonzero(top_w > known.limit_w):
+                    bad.setdefault(int(row), "infinite" if np.isinf(top_w[row]) else "rating")
         volts = None
         if piece.voltage_v is not None:
             volts, wrong = _per_unit(piece.voltage_v, known.nominal_v)
@@ -133,7 +137,8 @@ class Decoder:
     def _resolve(self, piece: Slice, topology: Topology) -> _Known:
         key = (piece.site_id, piece.gateway_id)
         known = self._known.get(key)
-        if known is None or known.names != piece.channel_ids:
+        same = known is not None and known.names is piece.channel_ids
+        if known is None or not (same or known.names == piece.channel_ids):
             known = _look_up(piece, topology)
             self._known[key] = known
         return known
@@ -154,7 +159,9 @@ def _look_up(piece: Slice, topology: Topology) -> _Known:
         nominal.append(at_v.get(name, np.nan) if mine else np.nan)
         limits.append(np.finfo(np.float32).max if rating_w is None else ABSURD * rating_w)
     rows = np.array(index, dtype=np.int64)
-    return _Known(piece.channel_ids, rows, np.array(limits), np.array(nominal), tuple(unknown))
+    limits_w, nominal_v = np.array(limits), np.array(nominal)
+    least_w = float(min(limits, default=np.inf))
+    return _Known(piece.channel_ids, rows, limits_w, least_w, nominal_v, tuple(unknown))
 
 
 def _per_unit(voltage_v: Any, nominal_v: Any) -> tuple[Any, list[int]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from typing import Any
 
@@ -18,9 +20,9 @@ __all__ = ["dimension_rows"]
 
 def dimension_rows(
     layout: SiteLayout, detect: DetectSettings, evidence: EvidenceSettings, from_ns: int
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, Callable[[], list[dict[str, Any]]]]:
     """
-    Rows of ``topologies`` and ``rules`` for a site whose computation begins.
+    What makes the rows of ``topologies`` and ``rules`` for a site whose computation begins.
 
     Parameters
     ----------
@@ -32,12 +34,12 @@ def dimension_rows(
         End of the first grid second that is computed with them.
     """
     return {
-        "topologies": [_topology(layout, from_ns)],
-        "rules": [_rules(layout.site_id, detect, evidence, from_ns)],
+        "topologies": partial(_topology, layout, from_ns),
+        "rules": partial(_rules, layout.site_id, detect, evidence, from_ns),
     }
 
 
-def _topology(layout: SiteLayout, from_ns: int) -> dict[str, Any]:
+def _topology(layout: SiteLayout, from_ns: int) -> list[dict[str, Any]]:
     topology = layout.topology
     nodes = [
         {
@@ -49,7 +51,7 @@ def _topology(layout: SiteLayout, from_ns: int) -> dict[str, Any]:
         }
         for node in topology.nodes
     ]
-    return {
+    row = {
         "site_id": layout.site_id,
         "digest": layout.digest,
         "valid_from_ns": from_ns,
@@ -60,17 +62,18 @@ def _topology(layout: SiteLayout, from_ns: int) -> dict[str, Any]:
         "site_file": topology.dumps(),
         "produced_ns": from_ns,
     }
+    return [row]
 
 
 def _channels(topology: Topology) -> list[dict[str, Any]]:
-    gateways, owner = topology.gateway_by_id, topology.channel_gateway
+    rates, owner = {g.id: str(g.rate) for g in topology.gateways}, topology.channel_gateway
     return [
         {
             "channel_id": channel.id,
             "node_id": channel.node_id,
             "level": topology.node_by_id[channel.node_id].level,
             "gateway_id": owner[channel.id],
-            "rate_hz": str(gateways[owner[channel.id]].rate),
+            "rate_hz": rates[owner[channel.id]],
             "resolution_w": channel.resolution_w,
             "averaging_s": channel.averaging_s,
             "poll_s": channel.poll_s,
@@ -81,13 +84,13 @@ def _channels(topology: Topology) -> list[dict[str, Any]]:
 
 def _rules(
     site_id: str, detect: DetectSettings, evidence: EvidenceSettings, from_ns: int
-) -> dict[str, Any]:
+) -> list[dict[str, Any]]:
     try:
         version = metadata.version("lockstep")
     except metadata.PackageNotFoundError:
         version = "source"
     settings = msgspec.json.encode({"detect": detect, "evidence": evidence}).decode()
-    return {
+    row = {
         "site_id": site_id,
         "digest": hashlib.sha256(f"{version}\n{settings}".encode()).hexdigest(),
         "valid_from_ns": from_ns,
@@ -97,3 +100,4 @@ def _rules(
         "settings": settings,
         "produced_ns": from_ns,
     }
+    return [row]

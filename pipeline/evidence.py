@@ -55,7 +55,7 @@ class Evidence:
 
     def step(self, block: Block, events: Iterable[SiteEvent], end_ns: int) -> Any | None:
         """
-        Take one block and the events it made; rows of table ``waveforms`` when some are due.
+        Take a block and the events it made; rows of table ``waveforms`` when some are due.
 
         Parameters
         ----------
@@ -74,7 +74,9 @@ class Evidence:
             return None
         self._note(events)
         for level in self._kept_s:
-            samples_w = np.where(block.valid[level], block.power_w[level], np.nan)
+            samples_w, valid = block.power_w[level], block.valid[level]
+            if not valid.all():
+                samples_w = np.where(valid, samples_w, np.nan)
             self.state.parts.setdefault(level, []).append(samples_w.astype(np.float32))
         if end_ns % NS_PER_S:
             return None
@@ -128,7 +130,7 @@ class Evidence:
         """Put the second that ends here into the ring, and take what events want."""
         parts, state = self.state.parts, self.state
         samples_w = {
-            level: np.concatenate(parts[level], axis=1)[:, :: grid.stride]
+            level: _joined(parts[level])[:, :: grid.stride]
             for level, grid in self._grids.items()
             if level in parts
         }
@@ -195,6 +197,10 @@ def _begin_ns(event: SiteEvent) -> int:
     tests = [test for test in (event.step_test, event.tone_test) if test is not None]
     needs_ns = [event.opened_ns - round((t.window_s + 1) * NS_PER_S) for t in tests]
     return min([event.onset_ns, *needs_ns])
+
+
+def _joined(parts: list[Any]) -> Any:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 def _runs(ring: list[Kept]) -> Iterator[list[Kept]]:

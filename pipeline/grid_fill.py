@@ -3,25 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from pipeline.align_state import AlignState, Block, Piece
 from pipeline.layout import LevelGrid, SiteLayout
+from pipeline.side_by_side import as_slice
+from schemas.units import NS_PER_S
 
-__all__ = ["blocks"]
+__all__ = ["blocks", "whole_until_ns"]
+
+TOGETHER_S = 10
+"""Most grid seconds of one block, which ends with a multiple of them at the latest."""
+TOGETHER_SAMPLES = 1 << 21
+
+
+def whole_until_ns(state: AlignState, layout: SiteLayout, until_ns: int) -> int:
+    """
+    Until when whole grid seconds may be closed as one block; -1 where they go singly.
+
+    Only what is the same singly: samples up to the last of them, and nothing said meanwhile.
+    """
+    samples, begin_s = sum(g.channels * g.rate for g in layout.grids), state.closed_ns // NS_PER_S
+    most_s = min(TOGETHER_S, TOGETHER_SAMPLES // max(samples, 1))
+    uneven = state.closed_ns % NS_PER_S or NS_PER_S % layout.ticks_per_s
+    if uneven or most_s < 2 or state.volts or any(g.stride > 1 for g in layout.grids):
+        return -1
+    last_s = min(until_ns // NS_PER_S, begin_s + most_s - begin_s % most_s)
+    if state.said:
+        last_s = min(last_s, state.said[0].from_ns // NS_PER_S)
+    if last_s - begin_s < 2 or not _reaches(state, layout, last_s):
+        return -1
+    return last_s * NS_PER_S
+
+
+def _reaches(state: AlignState, layout: SiteLayout, end_s: int) -> bool:
+    """Whether there are samples of the second that ends then: no hole is jumped before it."""
+    return any(
+        piece.slot < end_s * grid.rate < piece.slot + piece.power_w.shape[1] + grid.rate
+        for grid in layout.grids
+        for piece in state.pieces[grid.level]
+    )
 
 
 def blocks(state: AlignState, layout: SiteLayout, ticks: int) -> Iterator[Block]:
-    """Close the next ticks, all within one grid second; a reset begins a block of its own."""
+    """
+    Close the next ticks, all within one grid second, or some whole ones.
+
+    A reset begins a block of its own, and then every second does.
+    """
     power_w, valid, cuts = {}, {}, {}
     for grid in layout.grids:
         raw, state.pieces[grid.level] = _gather(state, grid, ticks, state.pieces[grid.level])
         power_w[grid.level], valid[grid.level], cuts[grid.level] = _fill(state, grid, raw)
     volts = _voltage_pu(state, layout, ticks)
-    starts = sorted({0, *(k for per_level in cuts.values() for k in per_level)})
-    for k, end in zip(starts, [*starts[1:], ticks], strict=True):
+    starts = {0, *(k for per_level in cuts.values() for k in per_level)}
+    if len(starts) > 1 and ticks > layout.ticks_per_s:
+        starts |= set(range(0, ticks, layout.ticks_per_s))
+    for k, end in pairwise([*sorted(starts), ticks]):
         resets = {level: per_level[k] for level, per_level in cuts.items() if k in per_level}
         state.resets += sum(int(mask.sum()) for mask in resets.values())
         cut = {g.level: slice(k * g.per_tick, end * g.per_tick) for g in layout.grids}
@@ -68,9 +109,9 @@ def _gather(
         if lo >= hi:
             continue
         part = piece.power_w[:, lo - piece.slot : hi - piece.slot]
-        there = ~np.isnan(part)
-        at = (piece.index[:, None], np.arange(lo - start, hi - start)[None, :])
-        out[at] = part if there.all() else np.where(there, part, out[at])
+        here = out[:, lo - start : hi - start]
+        rows, there = as_slice(piece.index), ~np.isnan(part)
+        here[rows] = part if there.all() else np.where(there, part, here[rows])
     return out, keep[::-1]
 
 

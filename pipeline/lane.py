@@ -53,6 +53,7 @@ class Lane:
         self._covered = dict(writer.newest.read_offsets)
         self._taken_ns = dict(writer.newest.archived_until_ns)
         self._sites: dict[str, SiteWork] = {}
+        self._ready: dict[str, SiteWork] = {}
         self._quiet: frozenset[str] = frozenset()
         self._trigger: Message | None = None
         self.counters = Counters(dict.fromkeys(COUNTS, 0))
@@ -96,19 +97,26 @@ class Lane:
         site = self._sites.get(site_id)
         if site is None:
             own_sites(self._config.archive, self._writer.name, [site_id])
-            layout = SiteLayout(self._config.topologies[site_id])
+            ready = self._ready.pop(site_id, None)
+            layout = ready.layout if ready else SiteLayout(self._config.topologies[site_id])
             memory = self._memories.pop(site_id, None)
             if memory is not None and memory.digest != layout.digest:
                 memory = None
                 lost = open_events(self._config.archive, self._writer.name)
                 self._outbox.lost += [event for event in lost if event.site_id == site_id]
-            site = self._sites[site_id] = SiteWork(layout, self._config, memory)
+            fresh = ready if memory is None else None
+            site = self._sites[site_id] = fresh or SiteWork(layout, self._config, memory)
             if memory is not None or not self._config.resume:  # a cold start has nothing to obey
                 site.aligner.obey(self._writer.newest.idle, self._taken_ns.get(site_id, -1))
             if memory is not None:
                 site.recall(self._writer.newest.told)
                 site.until_ns = memory.align.closed_ns
         return site
+
+    def prepare(self) -> None:
+        """Lay out every site now; else it is done with a site's first message."""
+        for site_id, topology in self._config.topologies.items():
+            self._ready[site_id] = SiteWork(SiteLayout(topology), self._config, None)
 
     def on_event(self, told: Callable[[SiteEvent], None]) -> None:
         """Tell every event record as it is computed, archived already or not."""
@@ -224,10 +232,11 @@ class Lane:
 
     def _advance(self, site: SiteWork) -> None:
         name, top = site.layout.site_id, site.layout.nodes[site.layout.top].id
-        for done in site.advance(self._quiet):
+        for done in site.advance(self._quiet, singly=bool(self._outbox.lost)):
             self.counters.values["frames"] += done.ticks * len(site.layout.grids)
             self._outbox.collect(name, top, done.outcome, done.end_ns)
-            self._outbox.keep(name, done.beside, done.end_ns)
+            for end_ns, rows in done.beside:
+                self._outbox.keep(name, rows, end_ns)
 
     # ---- out
 
@@ -247,21 +256,19 @@ class Lane:
         moved = any(self._sites[s].is_due(self._taken_ns.get(s, -1)) for s in marks)
         if not (moved or self._outbox.letters or final):
             return None
-        drained, data = self._outbox.drain(), None
+        drained, data = self._outbox.drain(live=self._config.resume), None
         self._taken_ns.update(marks)
         offsets = self._ledger.acknowledge(marks)
         if (snapshot or self._first) and self._sites:
             data, self._first = self._snapshot(), False
         return Batch(
-            drained.outgoing,
-            drained.tables,
+            drained,
             offsets,
             dict(self._ledger.read),
             marks,
             tuple(i for site in self._sites.values() for i in site.aligner.state.idle),
             tuple(t for site in self._sites.values() for t in site.aligner.state.told),
             data,
-            drained.events,
         )
 
     def commit(self, batch: Batch) -> dict[str, int]:

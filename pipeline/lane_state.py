@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pipeline.align_state import AlignState
+from pipeline.clock import Spent
 from pipeline.commit_files import Idle, Told
 from pipeline.decode import Message
 from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice, EngineState
 from pipeline.evidence_state import EvidenceSettings, EvidenceState
+from pipeline.outbox import Drained
 from pipeline.publish import Outgoing
-from schemas.events import SiteEvent
 from schemas.telemetry import RowRefusal
 from schemas.topology import Topology
 
@@ -47,20 +48,30 @@ class LaneConfig(NamedTuple):
     origin: Mapping[str, str] = {}
     resume: bool = True
     """False: a replay; it starts from nothing, and what is archived already is dropped."""
+    spent: Spent | None = None
+    """Where the time of its stages is counted."""
 
 
 class Batch(NamedTuple):
     """Everything to publish and to commit since the last take."""
 
-    outgoing: list[Outgoing]
-    tables: dict[str, Any]
+    drained: Drained
     offsets: dict[str, int]
     read_offsets: dict[str, int]
     archived_until_ns: dict[str, int]
     idle: tuple[Idle, ...]
     told: tuple[Told, ...]
     snapshot: bytes | None
-    events: list[SiteEvent]
+
+    @property
+    def outgoing(self) -> list[Outgoing]:
+        """Messages to publish."""
+        return self.drained.outgoing
+
+    @property
+    def tables(self) -> dict[str, Any]:
+        """Rows to archive by table."""
+        return self.drained.tables
 
 
 @dataclasses.dataclass

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from operators import segments
+from pipeline.side_by_side import as_slice
 from schemas.topology import LEVELS, Topology
 from schemas.units import NS_PER_S, Rate
 
@@ -148,8 +149,16 @@ class SiteLayout:
                 if len(node.channels) == 1 and rows.start <= node.channels[0] < rows.stop
             ]
             table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-            found[level] = (table[:, 0], table[:, 1])
+            found[level] = (as_slice(table[:, 0]), as_slice(table[:, 1]))
         return found
+
+    @cached_property
+    def unmetered(self) -> Any:
+        """Node rows without a meter of their own: a sum, or several meters'; never none at all."""
+        metered = np.zeros(len(self.nodes), bool)
+        for rows, _ in self.own_meters.values():
+            metered[rows] = True
+        return np.flatnonzero(~metered) if not metered.all() else np.array([self.top])
 
     @cached_property
     def small(self) -> bool:

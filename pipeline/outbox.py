@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -16,12 +18,37 @@ from schemas.tables import TABLES
 __all__ = ["Drained", "Outbox"]
 
 
-class Drained(NamedTuple):
-    """Messages to publish, rows to archive, and the event records among them."""
+@dataclasses.dataclass
+class Drained:
+    """What was handed out: as messages and as rows only once asked for, by whoever needs them."""
 
-    outgoing: list[Outgoing]
-    tables: dict[str, Any]
-    events: list[SiteEvent]
+    _records: list[tuple[Any, int, str]]
+    _windows: list[dict[str, Any]]
+    _beside: dict[str, list[Any]]
+
+    @cached_property
+    def outgoing(self) -> list[Outgoing]:
+        """Messages to publish."""
+        return [out for record, _, poi_id in self._records for out in messages(record, poi_id)]
+
+    @cached_property
+    def tables(self) -> dict[str, Any]:
+        """Rows to archive by table."""
+        rows: dict[str, Any] = dict(
+            tables((record, made_ns) for record, made_ns, _ in self._records)
+        )
+        if self._windows:
+            rows["windows"] = [window_batch(columns) for columns in self._windows]
+        for name, found in self._beside.items():
+            rows[name] = [_as_batch(name, one) for one in found]
+        return rows
+
+
+def _as_batch(name: str, rows: Any) -> pa.RecordBatch:
+    rows = rows() if callable(rows) else rows
+    if isinstance(rows, pa.RecordBatch):
+        return rows
+    return pa.RecordBatch.from_pylist(rows, schema=TABLES[name])
 
 
 class Outbox:
@@ -43,15 +70,15 @@ class Outbox:
     ) -> None:
         self._archived_ns, self.lost, self._values = dict(archived_ns), lost, values
         self._records: list[tuple[Any, int, str]] = []
-        self._batches: dict[str, list[Any]] = {}
+        self._windows: list[dict[str, Any]] = []
+        self._beside: dict[str, list[Any]] = {}
         self.on_event: Callable[[SiteEvent], None] | None = None
 
     @property
     def rows(self) -> int:
         """Rows that wait."""
-        return len(self._records) + sum(
-            batch.num_rows for batches in self._batches.values() for batch in batches
-        )
+        beside = sum(getattr(one, "num_rows", 1) for of in self._beside.values() for one in of)
+        return len(self._records) + sum(len(w["node_id"]) for w in self._windows) + beside
 
     @property
     def letters(self) -> bool:
@@ -80,20 +107,19 @@ class Outbox:
         for columns in outcome.windows:
             self._values["windows"] += len(columns["node_id"])
             if columns["produced_ns"] > archived_ns:
-                self._batches.setdefault("windows", []).append(window_batch(columns))
+                self._windows.append(columns)
 
     def keep(self, site_id: str, tables: Mapping[str, Any], end_ns: int) -> None:
-        """Take rows that go into the archive alone, made by the frame that ends at ``end_ns``."""
+        """
+        Take rows that go into the archive alone, made by the frame that ends at ``end_ns``.
+
+        Rows are a record batch, a list of dicts, or a function that gives such a list.
+        """
         if end_ns <= self._archived_ns.get(site_id, -1):
             return
         for name, rows in tables.items():
             if rows is not None:
-                batch = (
-                    rows
-                    if isinstance(rows, pa.RecordBatch)
-                    else pa.RecordBatch.from_pylist(rows, schema=TABLES[name])
-                )
-                self._batches.setdefault(name, []).append(batch)
+                self._beside.setdefault(name, []).append(rows)
 
     def _close_lost(self, site_id: str, poi_id: str, end_ns: int) -> None:
         ours = [event for event in self.lost if event.site_id == site_id]
@@ -104,17 +130,13 @@ class Outbox:
             )
             self._records.append((closed, end_ns, poi_id))
 
-    def drain(self) -> Drained:
-        """Hand everything out."""
-        records, self._records = self._records, []
-        batches, self._batches = self._batches, {}
-        made = tables((record, made_ns) for record, made_ns, _ in records)
-        rows: dict[str, Any] = {**made, **batches}
-        return Drained(
-            [message for record, _, poi_id in records for message in messages(record, poi_id)],
-            rows,
-            [record for record, _, _ in records if isinstance(record, SiteEvent)],
-        )
+    def drain(self, *, live: bool = True) -> Drained:
+        """Hand everything out; ``live`` as messages too, made in this thread."""
+        drained = Drained(self._records, self._windows, self._beside)
+        self._records, self._windows, self._beside = [], [], {}
+        if live:
+            _ = drained.outgoing
+        return drained
 
 
 def _made_ns(record: Any) -> int:

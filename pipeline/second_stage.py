@@ -7,9 +7,11 @@ import functools
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from operators.kernels import Kernels
 from pipeline.layout import SiteLayout
+from pipeline.side_by_side import as_slice
 from schemas.events import Band, Quality, Ramp, SiteState
 from schemas.units import NS_PER_S
 
@@ -56,10 +58,12 @@ class WindowState:
 
 def second_stats(layout: SiteLayout, part: dict[str, Any], end_ns: int, kernels: Kernels) -> Second:
     """Mean, least and greatest of every node: own channel at full rate, sums at tick rate."""
-    node_w, share = part["node_w"], part["share"]
+    sums = layout.unmetered
+    node_w, share = part["node_w"][sums], part["share"][sums]
     stats = kernels.second_stats(node_w, share > 0, samples_per_second=node_w.shape[1])
-    mean_w, min_w, max_w = (np.array(s[:, 0]) for s in stats[:3])
-    valid = _fold(share.T) / share.shape[1]
+    mean_w, min_w, max_w, valid = (np.empty(len(layout.nodes)) for _ in range(4))
+    mean_w[sums], min_w[sums], max_w[sums] = (s[:, 0] for s in stats[:3])
+    valid[sums] = _fold(share.T) / share.shape[1]
     for grid in layout.grids:
         x, v = part[f"x:{grid.level}"], part[f"v:{grid.level}"]
         own = kernels.second_stats(x, v, samples_per_second=grid.rate)
@@ -72,16 +76,32 @@ def second_stats(layout: SiteLayout, part: dict[str, Any], end_ns: int, kernels:
     return Second(end_ns, mean_w, min_w, max_w, rise_w, fall_w, valid, together, None)
 
 
+class _Kind(NamedTuple):
+    """Nodes whose windows are equally long, with their names as Arrow has them."""
+
+    rows: Any
+    node_id: pa.Array
+    level: pa.Array
+    whole_s: int
+
+
+def _kind(layout: SiteLayout, rows: Any, whole_s: int) -> _Kind:
+    nodes = [layout.nodes[row] for row in rows]
+    node_id, level = (
+        pa.array([getattr(node, name) for node in nodes], pa.string()).dictionary_encode()
+        for name in ("id", "level")
+    )
+    return _Kind(as_slice(rows), node_id, level, whole_s)
+
+
 class Windows:
     """Window rows of one site: PDUs and substation every second, racks every ten."""
 
     def __init__(self, layout: SiteLayout) -> None:
         self._layout = layout
-        levels = np.array([node.level for node in layout.nodes])
-        self._racks = np.flatnonzero(levels == "rack")
-        self._others = np.flatnonzero(levels != "rack")
-        self._ids = np.array([node.id for node in layout.nodes], dtype=object)
-        self._levels = levels.astype(object)
+        racks = np.array([node.level == "rack" for node in layout.nodes])
+        self._racks = _kind(layout, np.flatnonzero(racks), RACK_WINDOW_S)
+        self._others = _kind(layout, np.flatnonzero(~racks), 1)
 
     def start(self) -> WindowState:
         """Nothing known."""
@@ -101,14 +121,14 @@ class Windows:
     def flush(self, state: WindowState) -> dict[str, Any]:
         """Close the racks' window as it stands; a partial one says so by its valid share."""
         seconds, state.seconds = state.seconds, []
-        if not seconds or not len(self._racks):
+        if not seconds or not len(self._racks.node_id):
             return {}
         return self._columns(seconds, self._racks, seconds[-1].end_ns)
 
-    def _columns(self, seconds: list[Second], rows: Any, end_ns: int) -> dict[str, Any]:
-        if not len(rows):
+    def _columns(self, seconds: list[Second], kind: _Kind, end_ns: int) -> dict[str, Any]:
+        rows, whole_s = kind.rows, kind.whole_s
+        if not len(kind.node_id):
             return {}
-        whole_s = RACK_WINDOW_S if rows is self._racks else 1
         share = np.stack([second.share[rows] for second in seconds])
         known = share > 0
         some = known.any(axis=0)
@@ -121,8 +141,8 @@ class Windows:
         window_ns = whole_s * NS_PER_S
         return {
             "site_id": self._layout.site_id,
-            "node_id": self._ids[rows],
-            "level": self._levels[rows],
+            "node_id": kind.node_id,
+            "level": kind.level,
             "t0_ns": (end_ns - 1) // window_ns * window_ns,
             "duration_ns": window_ns,
             "mean_w": mean_w,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pipeline.align import Aligner
 from pipeline.align_state import Block, Said
+from pipeline.clock import Spent
 from pipeline.commit_files import Told
 from pipeline.dimensions import dimension_rows
 from pipeline.engine import Engine
@@ -14,7 +15,7 @@ from pipeline.engine_state import Outcome
 from pipeline.evidence import Evidence
 from pipeline.lane_state import Counters, LaneConfig, SiteMemory
 from pipeline.layout import SiteLayout
-from schemas.events import GridSignal, WorkloadHint
+from schemas.events import GridSignal, SiteEvent, WorkloadHint
 from schemas.units import NS_PER_S
 
 __all__ = ["Done", "SiteWork", "counted"]
@@ -24,10 +25,14 @@ TOLD_NS, TOLD_KEPT = 3600 * NS_PER_S, 1000
 
 
 class Done(NamedTuple):
-    """What a step gave: the engine's outcome, rows of other tables, its end, and its ticks."""
+    """
+    What a step gave: the engine's outcome, its end, and its ticks.
+
+    ``beside``: rows of other tables, with the end of the frame that made them.
+    """
 
     outcome: Outcome
-    beside: dict[str, Any]
+    beside: list[tuple[int, dict[str, Any]]]
     end_ns: int
     ticks: int
 
@@ -42,22 +47,41 @@ class SiteWork:
         self.evidence = Evidence(layout, config.evidence, memory.evidence if memory else None)
         self.state = self.engine.to_device(memory.engine) if memory else self.engine.start()
         self.until_ns = -1
+        self._spent = config.spent or Spent()
         self._explained = memory is not None and memory.explained
 
-    def advance(self, quiet: Collection[str]) -> Iterator[Done]:
-        """Compute whatever is complete; at the end of the stream, what is left."""
-        for block in self._blocks(quiet):
-            self.state, outcome = self.engine.step(self.state, block)
+    def advance(self, quiet: Collection[str], *, singly: bool = False) -> Iterator[Done]:
+        """
+        Compute whatever is complete; at the end of the stream, what is left.
+
+        ``singly``: no two grid seconds in one step.
+        """
+        for block in self._blocks(quiet, singly=singly):
+            with self._spent.on("engine"):
+                self.state, outcome = self.engine.step(self.state, block)
             self.until_ns = end_ns = self.state.end_ns
-            beside = {"waveforms": self.evidence.step(block, outcome.events, end_ns)}
-            yield Done(outcome, beside | self._explain(end_ns), end_ns, block.ticks)
+            with self._spent.on("evidence"):
+                beside = list(self._beside(block, outcome.events, end_ns))
+            yield Done(outcome, beside, end_ns, block.ticks)
         align = self.aligner.state
         if self.aligner.ended and not align.finished and align.closed_ns >= 0:
             align.finished = True
             self.state, outcome = self.engine.finish(self.state, "end_of_stream")
             self.until_ns = end_ns = align.closed_ns + 1
-            beside = {"waveforms": self.evidence.finish(outcome.events, end_ns)}
-            yield Done(outcome, beside, end_ns, 0)
+            rest = {"waveforms": self.evidence.finish(outcome.events, end_ns)}
+            yield Done(outcome, [(end_ns, rest)], end_ns, 0)
+
+    def _beside(
+        self, block: Block, events: list[SiteEvent], end_ns: int
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Evidence of a block and what explains the site, a grid second after the other."""
+        left, pieces = events, list(block.cut(self.layout, 1))
+        for k, piece in enumerate(pieces, 1 - len(pieces)):
+            until_ns = end_ns + k * NS_PER_S
+            now = [event for event in left if event.updated_ns <= until_ns or not k]
+            left = [event for event in left if event.updated_ns > until_ns]
+            rows = self.evidence.step(piece, now, until_ns)
+            yield until_ns, {"waveforms": rows} | self._explain(until_ns)
 
     def hear(
         self, record: WorkloadHint | GridSignal, source: tuple[str, int], from_ns: int
@@ -90,9 +114,9 @@ class SiteWork:
         kept = [one for one in [*state.told, *told] if one.from_ns >= oldest_ns]
         state.told = kept[-TOLD_KEPT:]
 
-    def _blocks(self, quiet: Collection[str]) -> Iterator[Block]:
+    def _blocks(self, quiet: Collection[str], *, singly: bool) -> Iterator[Block]:
         """Blocks that can be closed, each with what was said until it ends."""
-        for block in self.aligner.advance(quiet):
+        for block in self.aligner.advance(quiet, singly=singly):
             state = self.aligner.state
             if not state.said or state.said[0].from_ns >= state.closed_ns:
                 yield block

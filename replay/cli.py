@@ -7,12 +7,13 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from pipeline.admin import client_settings
+from pipeline import archive
 from pipeline.commits import CommitError
 from pipeline.device import choose
 from pipeline.errors import LockstepError
@@ -20,11 +21,8 @@ from pipeline.settings import load
 from pipeline.sites import topologies
 from replay import forecast_cli, report
 from replay.errors import PlanError, ReplayError, TraceError
-from replay.feed import feed
-from replay.live import demo
 from replay.plan import default_plan, load_plan
 from replay.plot import plot
-from replay.record import record
 from replay.runner import Result, replay
 from replay.score import Score, scored
 from replay.simulate import simulate
@@ -139,6 +137,8 @@ def _archive(given: Path | None) -> Path:
 
 def _kafka(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     """Bootstrap address and the client settings that go with it, from the settings and flags."""
+    from pipeline.admin import client_settings  # noqa: PLC0415  Kafka takes long to import
+
     kafka = load(args.settings).kafka
     client = client_settings(kafka)
     del client["bootstrap_servers"]
@@ -159,11 +159,14 @@ def _replayed(
     args: argparse.Namespace, trace: Trace, speed: float | None = None
 ) -> tuple[dict[str, Any], Score | None]:
     """Replay one trace; prints it for people, returns it for scripts."""
-    device = choose(args.device)
-    device.kernels().warm()
+    device, folder = choose(args.device), _archive(args.archive)
+    with ThreadPoolExecutor(1, "archive") as side:  # mostly waiting for DuckDB
+        made = side.submit(archive.create, folder)
+        device.kernels().warm()
+    made.result()
     if not args.json:
         print(f"{device.line}\n{report.head_line(trace)}", flush=True)
-    result = replay(trace, _archive(args.archive), device, speed)
+    result = replay(trace, folder, device, speed)
     marks = scored(trace, result.events)
     if not args.json:
         _show(trace, result, marks)
@@ -178,6 +181,8 @@ def _verdict(marks: Score | None) -> int:
 
 def _demo(args: argparse.Namespace) -> int:
     if args.live:
+        from replay.live import demo  # noqa: PLC0415  Kafka takes long to import
+
         return demo(open_trace(DEMO), args.archive, choose(args.device), as_json=args.json)
     told, marks = _replayed(args, open_trace(DEMO))
     if args.json:
@@ -192,6 +197,8 @@ def _run(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps(told))
         return GOOD
+    from replay.feed import feed  # noqa: PLC0415  Kafka takes long to import
+
     bootstrap, client = _kafka(args)
     sent = feed(trace, bootstrap, speed=speed, piece_s=min(args.piece_s, 1.0), client=client)
     told = {"trace": str(trace.path), "bootstrap": bootstrap, "messages": sent}
@@ -244,6 +251,8 @@ def _simulate(args: argparse.Namespace) -> int:
 
 
 def _record(args: argparse.Namespace) -> int:
+    from replay.record import record  # noqa: PLC0415  Kafka takes long to import
+
     settings = load(args.settings)
     if args.sites:
         sites = msgspec.structs.replace(settings.sites, path=args.sites)

@@ -12,6 +12,7 @@ import msgspec
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from pipeline.clock import stopwatch
 from replay.errors import FeedError
 from replay.native import slice_end_ns
 from replay.source import Trace
@@ -19,7 +20,7 @@ from schemas.telemetry import ARROW, encode_arrow
 from schemas.topics import TELEMETRY
 from schemas.units import NS_PER_S
 
-__all__ = ["Progress", "feed", "stopwatch"]
+__all__ = ["Progress", "feed"]
 
 Progress = Callable[[float, int], None]
 """Told once a second of the trace: seconds fed so far, messages sent so far."""
@@ -165,9 +166,3 @@ class _Failed:
 
 def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0][:160]
-
-
-def stopwatch() -> Callable[[], float]:
-    """Start one; it returns the seconds since. For pacing only, never for event time."""
-    start_s = time.monotonic()
-    return lambda: time.monotonic() - start_s

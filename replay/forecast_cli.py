@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pipeline.clock import stopwatch
 from pipeline.detect import DetectSettings
 from replay import forecast_plot, forecast_score
 from replay.errors import PlanError
-from replay.feed import stopwatch
 from replay.forecast_run import run
 from replay.forecast_traces import FAMILIES, Family, make
 from replay.inference import load_library

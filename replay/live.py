@@ -19,13 +19,14 @@ import msgspec
 from kafka import KafkaConsumer
 
 from pipeline import archive
+from pipeline.clock import stopwatch
 from pipeline.commits import newest_commit
 from pipeline.device import Device
 from replay import report
 from replay.broker import Broker, open_broker
 from replay.child import start_child
 from replay.errors import FeedError
-from replay.feed import feed, stopwatch
+from replay.feed import feed
 from replay.runner import replay
 from replay.score import scored
 from replay.source import Trace

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from replay.errors import TraceError
@@ -63,22 +64,21 @@ class _Names:
     """Channel names as numbers that hold across row groups, and the tuples of names of messages."""
 
     def __init__(self) -> None:
-        self._index: dict[str, int] = {}
+        self._known = pa.array([], pa.string())
         self._tuples: dict[bytes, tuple[str, ...]] = {}
-        self._last: tuple[pa.Array, Any] | None = None
 
     def codes(self, dictionary: pa.Array) -> Any:
-        if self._last is None or not self._last[0].equals(dictionary):
-            index = self._index
-            codes = [index.setdefault(name, len(index)) for name in dictionary.to_pylist()]
-            self._last = (dictionary, np.array(codes, np.int32))
-        return self._last[1]
+        names = dictionary.cast(pa.string())
+        found = pc.index_in(names, self._known)
+        if found.null_count:
+            self._known = pa.concat_arrays([self._known, names.filter(found.is_null()).unique()])
+            found = pc.index_in(names, self._known)
+        return found.to_numpy()
 
     def of(self, codes: Any) -> tuple[str, ...]:
         key = codes.tobytes()
         if key not in self._tuples:
-            words = list(self._index)
-            self._tuples[key] = tuple(words[i] for i in codes)
+            self._tuples[key] = tuple(self._known.take(pa.array(codes)).to_pylist())
         return self._tuples[key]
 
 
@@ -96,7 +96,7 @@ class Native:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = pq.ParquetFile(path, read_dictionary=list(TEXTS))
+        self._file = pq.ParquetFile(path, read_dictionary=list(TEXTS), memory_map=True)
         self._columns = set(self._file.schema_arrow.names)
         self.messages, summary = scan(self._file, path)
         if not self.messages:
@@ -211,7 +211,7 @@ class Native:
             self._groups.move_to_end(index)
             return self._groups[index]
         wanted = [c for c in ("channel_id", "power_w", "voltage_v") if c in self._columns]
-        table = self._file.read_row_group(index, columns=wanted)
+        table = self._file.read_row_group(index, columns=wanted, use_threads=False)
         self._groups[index] = _Group(table, self._names, self.path)
         if len(self._groups) > _KEPT_GROUPS:
             self._groups.popitem(last=False)

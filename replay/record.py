@@ -9,8 +9,8 @@ from typing import Any, Literal
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from pipeline.clock import stopwatch
 from replay.errors import FeedError
-from replay.feed import stopwatch
 from replay.native import write_native
 from replay.simulate import write_topologies
 from schemas.telemetry import Refused, Slice, parse

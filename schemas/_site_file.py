@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from json.encoder import encode_basestring
 from typing import Literal, TypeVar
 
 import msgspec
@@ -102,6 +103,7 @@ class SiteFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gateway: tuple[Gateway, ...]
 
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
 T = TypeVar("T", Node, Channel)
 
 
@@ -133,14 +135,16 @@ def _digits(n: int) -> Callable[[re.Match[str]], str]:
 
 def toml_lines(entry: msgspec.Struct) -> list[str]:
     """The entry's fields as TOML, the absent ones left out."""
-    fields = msgspec.structs.asdict(entry)
-    return [
-        f"{key} = {_toml_value(value)}"
-        for key, value in fields.items()
-        if value is not None and value != () and not (key == "count" and value == 0)
-    ]
+    lines = []
+    for key in entry.__struct_fields__:
+        value = getattr(entry, key)
+        if value is None or value == () or (key == "count" and value == 0):
+            continue
+        lines.append(f"{key} = {_toml_value(value)}")
+    return lines
 
 
 def _toml_value(value: object) -> str:
     """JSON is TOML here, but for surrogate pairs and one control character."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+    text = encode_basestring(value) if isinstance(value, str) else _JSON.encode(value)
+    return text.replace("\x7f", "\\u007F") if "\x7f" in text else text

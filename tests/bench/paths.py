@@ -5,11 +5,12 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.clock import stopwatch
 from pipeline.detect import DetectSettings
 from pipeline.device import Device
 from pipeline.lane import Lane, LaneConfig, Message
 from replay.broker import open_broker
-from replay.feed import feed, stopwatch
+from replay.feed import feed
 from replay.live import Worker, prepare, wait_archived
 from replay.plan import Oscillation, Plan, Ramp, Site
 from replay.runner import Runner

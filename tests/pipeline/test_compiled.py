@@ -4,12 +4,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numba
+import numpy as np
 import pytest
+from numba.core import event
 
 from operators.kernels import cpu
+from pipeline.align_state import Block
 from pipeline.compiled import KEPT, keep_place
+from pipeline.detect import DetectSettings
 from pipeline.device import CPU
+from pipeline.engine import Engine
+from pipeline.layout import SiteLayout
+from tests.pipeline.site import T0_NS
+from tests.pipeline.tiny import Gate, tiny
 
 
 def test_a_read_only_folder_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,3 +58,40 @@ def test_nothing_is_left_to_compile() -> None:
     assert CPU.kernels() is cpu.KERNELS
     with pytest.raises(TypeError, match="No matching definition"):
         eager["moves"]((1, 2), 3, 4, 5)
+
+
+@pytest.mark.parametrize("rate", [2, 3, 10, 50])
+def test_the_stream_compiles_nothing(rate: int) -> None:
+    """Rates, sizes, cuts, gaps and an event: not one compilation once the kernels are loaded."""
+    CPU.kernels().warm()
+    with event.install_recorder("numba:compile") as seen:
+        events = [found for racks in (3, 100) for found in _stream(racks, rate)]
+    assert seen.buffer == []
+    assert any(found.kind == "ramp" or "ramp" in found.kind for found in events)
+
+
+def test_a_compilation_would_be_seen() -> None:
+    """The recorder hears of one."""
+    with event.install_recorder("numba:compile") as seen:
+        numba.njit(lambda x: x + 1)(2)
+    assert seen.buffer
+
+
+def _stream(racks: int, rate: int) -> list[Any]:
+    """Events of two minutes in blocks of a tick, a second and ten; a gap, a reset, a step."""
+    gates = {"g": Gate(rate=str(rate), channels=racks), "s": Gate("substation", "20", 1)}
+    layout, events = SiteLayout(tiny(gates)), []
+    engine = Engine(layout, DetectSettings(), CPU)
+    state, ticks, s = engine.start(), layout.ticks_per_s, 0
+    rng = np.random.default_rng(racks)
+    for length in [ticks] * 60 + [10 * ticks] * 3 + [1] * (10 * ticks) + [ticks] * 20:
+        power_w = {g.level: 4e4 + rng.normal(0, 50, (g.channels, length * g.per_tick))
+                   for g in layout.grids}  # fmt: skip
+        power_w["rack"] -= 2e4 if s > 105 * ticks else 0
+        valid = {level: rng.random(x.shape) > 0.02 for level, x in power_w.items()}
+        resets = {"rack": np.arange(racks) == 1} if s == 50 * ticks else {}
+        t0_ns = T0_NS if not s else state.end_ns
+        state, outcome = engine.step(state, Block(t0_ns, length, power_w, valid, resets, False))
+        events += outcome.events
+        s += length
+    return events + engine.finish(state, "end_of_stream")[1].events

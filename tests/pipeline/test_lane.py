@@ -69,6 +69,17 @@ def test_replay_without_bytes_gives_the_same(site, truth, tmp_path):
     assert contents(tmp_path) == truth
 
 
+def test_a_site_laid_out_early_is_nobodys_until_it_speaks(site, truth, tmp_path):
+    """`prepare` owns nothing and changes nothing; the first slice makes the site the writer's."""
+    lane = open_lane(tmp_path, site, writer="replay-t1", resume=False)
+    lane.prepare()
+    assert not list((tmp_path / "owners").glob("site=*"))
+    lane.feed_slices(sites.site_slices(site, eventful(), 1.0))
+    cut(lane, final=True)
+    assert [path.name for path in (tmp_path / "owners").glob("site=*")] == [f"site={site.site.id}"]
+    assert contents(tmp_path) == truth
+
+
 # ---- kills
 
 

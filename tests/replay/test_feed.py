@@ -180,9 +180,6 @@ class _Paced:
         self.now_s = 100.0
         self.slept: list[float] = []
 
-    def monotonic(self) -> float:
-        return self.now_s
-
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now_s += seconds
@@ -217,6 +214,7 @@ def test_the_pace_is_that_of_the_recording_times_the_speed(
     """A slice goes out when its last sample is due; without a speed nobody sleeps."""
     clock, producer = _Paced(), _Producer()
     monkeypatch.setattr(feed_module, "time", clock)
+    monkeypatch.setattr(feed_module, "stopwatch", lambda: lambda: clock.now_s - 100.0)
     monkeypatch.setattr(feed_module, "KafkaProducer", lambda **_: producer)
     assert feed(trace, "nowhere:1", speed=speed) == producer.sent == 60
     assert sum(clock.slept) == pytest.approx(total_s)

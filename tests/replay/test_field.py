@@ -75,7 +75,7 @@ def test_json_is_one_object_and_nothing_else(tmp_path: Path) -> None:
     )
     promised = (
         "trace t0_ns sites channels samples duration_s wall_s device windows archived "
-        "deadletters archive events"
+        "deadletters archive stages_s events"
     )
     assert set(promised.split()) <= set(told)
     assert (told["windows"], told["archived"]) == (2940, 2940)
