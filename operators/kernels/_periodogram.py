@@ -21,6 +21,7 @@ from operators.oscillations import (
 )
 
 from . import Found
+from ._compiled import alone
 from ._lanes import LANES
 from ._levels import REACH
 from ._spectra import look
@@ -74,9 +75,15 @@ def _float(values: Any) -> Any:
 
 
 def periodogram(
-    x_w: Any, valid: Any, state: OscillationState, *, plan: Plan, told: str = "all"
+    x_w: Any,
+    valid: Any,
+    state: OscillationState,
+    *,
+    plan: Plan,
+    told: str = "all",
+    share: Any = alone,
 ) -> tuple[Found, OscillationState]:
-    """As `oscillations.periodogram`, with the greatest of each row and hop."""
+    """As `oscillations.periodogram`, with the greatest of each row and hop; rows are shared."""
     _check.match(valid, x_w.shape, name="valid")
     design, n_time = plan.design, x_w.shape[1]
     old, memory = (state.tail_w, state.tail_valid), state[2:5]
@@ -85,7 +92,7 @@ def periodogram(
     new = np.ascontiguousarray(x_w), np.ascontiguousarray(valid)
     hops = max(0, (n_time - state.until_hop) // design.hop + 1)
     ends = (state.until_hop + design.window + 1, design.hop, hops)
-    found, moved = _hops((old, new), memory, ends, (plan, told))
+    found, moved = _hops((old, new), memory, ends, (plan, told, share))
     tail = (_later(*pair, n_time) for pair in zip(old, new, strict=True))
     until_hop = state.until_hop - n_time + hops * design.hop
     return found, OscillationState._make([*tail, *moved, until_hop])
@@ -105,10 +112,10 @@ def _nothing(memory: Any) -> Found:
 
 
 def _hops(
-    feed: tuple[Any, Any], memory: Any, ends: tuple[int, int, int], how: tuple[Plan, str]
+    feed: tuple[Any, Any], memory: Any, ends: tuple[int, int, int], how: tuple[Plan, str, Any]
 ) -> tuple[Found, Any]:
     """All hops: end of the first among all samples, samples between them, and how many."""
-    (plan, told), (until, step, hops) = how, ends
+    (plan, told, share), (until, step, hops) = how, ends
     if not hops:
         return _nothing(memory), memory
     rows, bins = memory[0].shape
@@ -119,8 +126,13 @@ def _hops(
     amplitude = np.empty((1, hops if told != "most" else 0, rows, bins))
     most = np.empty((3, hops, rows))
     moved = tuple(np.empty(part.shape, part.dtype) for part in memory)
-    powers(*feed, (until, step, bins), (plan.windows, VALID_SHARE), (power, enough), (0, tiles))
-    tables = (plan.tables, plan.rules)
-    look((power, enough), memory, moved, tables, (said, amplitude, most), (0, tiles))
+    tables, out = (plan.tables, plan.rules), (said, amplitude, most)
+    windows_, ends = (plan.windows, VALID_SHARE), (until, step, bins)
+
+    def some(first: int, last: int) -> None:
+        powers(*feed, ends, windows_, (power, enough), (first, last))
+        look((power, enough), memory, moved, tables, out, (first, last))
+
+    share(some, tiles, hops * rows * bins)
     parts = [*said] if told == "all" else [None] * 3
     return Found._make([*parts, amplitude[0] if told != "most" else None, most]), moved

@@ -81,7 +81,8 @@ _PLAN = types.Tuple((read(f8, 2), *(read(f8, 1),) * 4, read(f8, 2)))
 
 @compiled(
     types.void(
-        types.Tuple((read(f8, 2), read(b1, 2), read(i8, 1))), _PLAN, types.UniTuple(read(i8, 2), 2),
+        types.Tuple((read(f8, 2), read(b1, 2), read(i8, 1))), _PLAN,
+        types.Tuple((read(i8, 2), read(i8, 2), types.UniTuple(i8, 2))),
         types.UniTuple(f8[:, ::1], 2), types.UniTuple(i8[:, ::1], 2),
         types.UniTuple(f8[:, ::1], 2),
     )
@@ -90,18 +91,19 @@ def ratios(path: Any, plan: Any, windows: Any, best: Any, place: Any, out: Any) 
     """
     The whole of `reference.scan`.
 
+    Of the nodes from the first up to the last, exclusive, that ``windows`` ends with.
     ``path``: ways, what was measured, samples since the past counts. ``windows``: `parts` of each
     box, (window, 4): places of newer and older, length of the newer, own length; and (group, 2).
     ``out``: greatest (watched, group), innovations with the past in front (watched, TAIL + time).
     """
-    parts, groups = windows
+    parts, groups, rows = windows
     greatest, z_w = out
     ticks = best[0].shape[1]
     tail, sums = z_w.shape[1] - ticks, np.zeros((len(parts), z_w.shape[1]))
     room, most = np.empty((1, ticks)), greatest.view(i8)
     sigma_w, baseline, limits = plan[2], plan[4], plan[5]
     tables = (best[0], best[1], place[0], place[1])
-    for row in range(np.uint64(z_w.shape[0])):
+    for row in range(np.uint64(rows[0]), np.uint64(rows[1])):
         alone = _whitened(path[0], path[1], row, plan, z_w[row, tail:])
         if sigma_w[row] > 0:
             greatest[row, 0] = alone / sigma_w[row]
