@@ -16,6 +16,7 @@ from operators.noise import NoiseState
 from . import Frame, FramePlan, Kernels, Scan, StepPlan
 from ._compiled import alone
 from ._diversity import moves, peaks
+from ._lanes import LANES
 from ._periodogram import periodogram, plan
 from ._seconds import lagged, means, medians, middles, pushed, slowed, stats
 from ._steps import ratios, switched
@@ -28,12 +29,18 @@ _GROUPS = np.array(_reference_steps.GROUPS, np.int64)
 
 
 def _parts() -> Any:
-    """Of each box: places of the newer and the older one, the newer's length, its own."""
-    windows, rows = _reference_steps.WINDOWS, [(0, 0, 0, 1)]
+    """
+    Of each box: places of the newer and the older one, the newer's length, its own; ticks before
+    the newest of which longer ones need its sum.
+    """
+    windows, rows = _reference_steps.WINDOWS, [[0, 0, 0, 1, 0]]
     for window in windows[1:]:
         half = 1 << (window.bit_length() - 1)
         newer = half // 2 if half == window else half
-        rows.append((windows.index(newer), windows.index(window - newer), newer, window))
+        rows.append([windows.index(newer), windows.index(window - newer), newer, window, 0])
+    for newer, older, shift, _, before in reversed(rows[1:]):
+        rows[newer][4] = max(rows[newer][4], before)
+        rows[older][4] = max(rows[older][4], before + shift)
     return np.array(rows, np.int64)
 
 
@@ -110,7 +117,7 @@ def scan(
         windows = (_PARTS, _GROUPS, (first, last))
         ratios(path, judged, windows, (best[0], best[1]), (place[0], place[1]), out)
 
-    share(some, rows, rows * z_w.shape[1])
+    share(some, -(-rows // LANES), rows * z_w.shape[1])
     return Scan(best[0], best[1], place[0], place[1], greatest, z_w)
 
 
