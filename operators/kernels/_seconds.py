@@ -9,6 +9,9 @@ import numpy as np
 from numba import types
 
 from ._compiled import b1, compiled, f8, i8, inner, read
+from ._lanes import LANES, greater, lesser, load, store
+from ._tables import room
+from ._tiles import columns
 
 __all__ = ["lagged", "means", "medians", "middles", "pushed", "slowed", "stats"]
 
@@ -86,30 +89,42 @@ def pushed(peak_w: Any, keep: Any, peaks_w: Any, warm_s: Any) -> None:
         warm_s[row] = min(warm_s[row] + kept, memory_s)
 
 
+@inner
+def _ordered(y: Any, count: int) -> None:
+    """Lanes by place in ascending order: Batcher's network, the same steps whatever is in them."""
+    p, shift = 1, 1
+    while p < count:
+        k = p
+        while k >= 1:
+            for j in range(k % p, count - k, 2 * k):
+                for i in range(j, min(j + k, count - k)):
+                    if i >> shift == (i + k) >> shift:
+                        one, two = load(y, LANES * i), load(y, LANES * (i + k))
+                        store(y, LANES * i, lesser(one, two))
+                        store(y, LANES * (i + k), greater(two, one))
+            k //= 2
+        p, shift = 2 * p, shift + 1
+
+
 @compiled(types.void(read(f8, 2), read(i8, 1), f8[::1]))
 def medians(peaks_w: Any, warm_s: Any, out: Any) -> None:
-    """`noise.noise_scale`: by counting ranks, which takes no branches."""
-    memory_s = peaks_w.shape[1]
-    y = np.empty(memory_s)
-    for row in range(peaks_w.shape[0]):
-        count, peaks = warm_s[row], peaks_w[row]
-        if count == 0:
-            out[row] = 0.0
-            continue
-        for k in range(memory_s):
-            y[k] = peaks[k] if k >= memory_s - count else np.inf
-        low, first, second = (count - 1) // 2, -np.inf, -np.inf
-        high = min(low + 1, count - 1)
-        for k in range(memory_s - count, memory_s):
-            value, below = y[k], 0
-            for j in range(memory_s):
-                below += y[j] < value
-            if below <= low and value > first:  # the greatest of those with so few below them
-                first = value
-            if below <= high and value > second:
-                second = value
-        share = 0.5 * (count - 1) - low
-        out[row] = min(first + share * (second - first), second)
+    """`noise.noise_scale`: eight rows sorted at once, what is not filled behind the rest."""
+    memory_s, count = peaks_w.shape[1], peaks_w.shape[0]
+    y = room(LANES * memory_s)
+    for tile in range((count + LANES - 1) // LANES):
+        span = (LANES * tile, min(LANES, count - LANES * tile))
+        columns(peaks_w, span, 0, y, 0)
+        for j in range(span[1]):
+            for k in range(memory_s - warm_s[span[0] + j]):
+                y[LANES * k + j] = np.inf
+        _ordered(y, memory_s)
+        for j in range(span[1]):
+            filled = warm_s[span[0] + j]
+            low = max(filled - 1, 0) // 2
+            first, second = y[LANES * low + j], y[LANES * min(low + 1, max(filled - 1, 0)) + j]
+            share = 0.5 * (filled - 1) - low
+            middle = min(first + share * (second - first), second)
+            out[span[0] + j] = middle if filled else 0.0
 
 
 @compiled(types.void(read(f8, 2), read(b1, 2), f8[:, ::1]))
