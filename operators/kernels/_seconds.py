@@ -69,24 +69,29 @@ def stats(x_w: Any, valid: Any, length: int, out: Any, counts: Any) -> None:
             counts[row, second] = count
 
 
-@compiled(types.void(read(f8, 2), read(b1, 2), f8[:, ::1], i8[::1]))
-def pushed(peak_w: Any, keep: Any, peaks_w: Any, warm_s: Any) -> None:
-    """`noise.remember`; ``peaks_w`` and ``warm_s`` move on in place."""
-    memory_s = peaks_w.shape[1]
-    for row in range(peaks_w.shape[0]):
-        new, use, old = peak_w[row], keep[row], peaks_w[row]
+@compiled(
+    types.void(
+        read(f8, 2), read(b1, 2), types.Tuple((read(f8, 2), read(i8, 1))),
+        types.Tuple((f8[:, ::1], i8[::1])),
+    )
+)  # fmt: skip
+def pushed(peak_w: Any, keep: Any, old: Any, new: Any) -> None:
+    """`noise.remember`; ``old`` and ``new``: peaks_w, warm_s."""
+    (old_w, old_s), (new_w, new_s), memory_s = old, new, old[0].shape[1]
+    for row in range(old_w.shape[0]):
+        peaks, use, before, after = peak_w[row], keep[row], old_w[row], new_w[row]
         kept = 0
-        for s in range(len(new)):
+        for s in range(len(peaks)):
             kept += use[s]
         away = min(kept, memory_s)
         for s in range(memory_s - away):
-            old[s] = old[s + away]
+            after[s] = before[s + away]
         place = memory_s - 1
-        for s in range(len(new) - 1, -1, -1):
+        for s in range(len(peaks) - 1, -1, -1):
             if use[s] and place >= memory_s - away:
-                old[place] = new[s]
+                after[place] = peaks[s]
                 place -= 1
-        warm_s[row] = min(warm_s[row] + kept, memory_s)
+        new_s[row] = min(old_s[row] + kept, memory_s)
 
 
 @inner

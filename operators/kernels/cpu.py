@@ -164,9 +164,9 @@ def second_stats(x_w: Any, valid: Any, *, samples_per_second: int) -> tuple[Any,
 
 def remember(peak_w: Any, keep: Any, state: NoiseState) -> NoiseState:
     """As `noise.remember`."""
-    peaks_w, warm_s = state.peaks_w.copy(), state.warm_s.copy()
-    pushed(np.ascontiguousarray(peak_w), np.ascontiguousarray(keep), peaks_w, warm_s)
-    return NoiseState(peaks_w, warm_s)
+    new = np.empty_like(state.peaks_w), np.empty_like(state.warm_s)
+    pushed(np.ascontiguousarray(peak_w), np.ascontiguousarray(keep), tuple(state), new)
+    return NoiseState(*new)
 
 
 def noise_scale(state: NoiseState) -> Any:
