@@ -109,7 +109,7 @@ def _run(args: argparse.Namespace) -> int:
     from pipeline.serve import log, serve  # noqa: PLC0415
 
     check_ages(settings.archive.retain)
-    device = choose(settings.device)
+    device = choose(settings.device, settings.threads)
     device.kernels().warm()  # before the group is joined: nothing is compiled in the stream
 
     def prepare(cluster: Cluster) -> OpenLane:

@@ -133,9 +133,16 @@ class CudaKernels:
         return cuda_spectra.spectral_plan(design, like, self.launch.cupy)
 
     def periodogram(
-        self, x_w: Any, valid: Any, state: OscillationState, *, plan: cuda_spectra.SpectralTables
+        self,
+        x_w: Any,
+        valid: Any,
+        state: OscillationState,
+        *,
+        plan: cuda_spectra.SpectralTables,
+        told: str = "all",
     ) -> tuple[Any, OscillationState]:
-        """See `Kernels.periodogram`; one FFT and one launch a window and hop."""
+        """See `Kernels.periodogram`; one FFT and one launch a window and hop; tells all always."""
+        del told
         return cuda_spectra.periodogram(self.launch, (x_w, valid), state, plan)
 
     def newest(

@@ -8,6 +8,7 @@ a device is chosen: a GPU that fails later stops the process.
 from __future__ import annotations
 
 import ctypes
+import functools
 import re
 from collections.abc import Callable
 from types import ModuleType
@@ -17,6 +18,7 @@ import numpy as np
 
 from pipeline.compiled import keep_place
 from pipeline.errors import DeviceError, UsageError
+from pipeline.threads import cores, shared
 
 if TYPE_CHECKING:
     from operators.kernels import Kernels
@@ -36,11 +38,11 @@ def _reference() -> Kernels:
     return reference.KERNELS
 
 
-def _numba() -> Kernels:
+def _numba(threads: int) -> Kernels:
     keep_place()
     from operators.kernels import cpu  # noqa: PLC0415  # loads compiled code, or compiles it
 
-    return cpu.KERNELS
+    return cpu.kernels(shared(threads))
 
 
 def _cuda_kernels(cupy: Any, number: int) -> Kernels:
@@ -85,15 +87,16 @@ def _keep_freed() -> None:
     mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
-def _cpu(why: str = "") -> Device:
+def _cpu(why: str = "", threads: int = 0) -> Device:
     line = f"device: cpu ({why})" if why else "device: cpu"
-    return Device("cpu", line, np, _same, _same, _numba)
+    kernels = functools.partial(_numba, threads or cores())
+    return Device("cpu", line, np, _same, _same, kernels)
 
 
 CPU = _cpu()
 
 
-def choose(name: str = "auto") -> Device:
+def choose(name: str = "auto", threads: int = 0) -> Device:
     """
     Choose a device that has been seen to work.
 
@@ -101,6 +104,8 @@ def choose(name: str = "auto") -> Device:
     ----------
     name : str
         ``auto`` (the first GPU if it works, else the CPU with the reason), ``cpu`` or ``cuda:N``.
+    threads : int
+        On a CPU: threads that share a frame's rows; 0: the processors there are, at most `MOST`.
 
     Raises
     ------
@@ -111,7 +116,7 @@ def choose(name: str = "auto") -> Device:
     """
     _keep_freed()
     if name == "cpu":
-        return _cpu("as set")
+        return _cpu("as set", threads)
     match = _CUDA.fullmatch(name)
     if name != "auto" and match is None:
         msg = f"device is {name!r}; use auto, cpu or cuda:N"
@@ -121,7 +126,7 @@ def choose(name: str = "auto") -> Device:
         return _cuda(number)
     except DeviceError as error:
         if match is None:
-            return _cpu(str(error))
+            return _cpu(str(error), threads)
         msg = f"device cuda:{number} does not work: {error}; mend it or set device = 'cpu'"
         raise DeviceError(msg) from error
 

@@ -184,7 +184,9 @@ class Engine:
         whole = parts["node_w"].shape[1] // per_s
         leaf_means_w, cold = self._learn(state, parts)
         self._ingest.steps.seconds(state.steps, whole)
-        for k, looks in enumerate(self._spectra.seconds(state, parts, whole, last_ns)):
+        least = "amplitude_w" if self._report else "most"
+        seconds = self._spectra.seconds(state, parts, whole, last_ns, least=least)
+        for k, looks in enumerate(seconds):
             end_ns = last_ns - (whole - 1 - k) * NS_PER_S
             if self.layout.nodes[self.layout.top].rating_w is None:
                 total_w = _total(np.abs(leaf_means_w[:, k]))

@@ -159,6 +159,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     sites: Sites = Sites()
     device: str = "auto"
     """``auto``, ``cpu`` or ``cuda:N``."""
+    threads: int = 0
+    """Threads that share the rows of a frame on a CPU; 0: its processors, at most four."""
     detect: DetectSettings = DetectSettings()
     evidence: EvidenceSettings = EvidenceSettings()
     run: Run = Run()
@@ -263,6 +265,9 @@ def _check(settings: Settings) -> None:
         if not value > 0:
             msg = f"{key} is {value}; use more than 0"
             raise SettingsError(msg)
+    if settings.threads < 0:
+        msg = f"threads is {settings.threads}; use 1 or more, or 0 for the processors there are"
+        raise SettingsError(msg)
     if not kafka.session_timeout_s < kafka.request_timeout_s:
         msg = (
             f"kafka.session_timeout_s is {kafka.session_timeout_s} but request_timeout_s is "

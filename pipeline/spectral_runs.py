@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -21,23 +23,47 @@ SUM_SHARE = 0.5
 LEAF_S = 20
 
 
-class Run(NamedTuple):
-    """Some seconds of one bank."""
+@dataclasses.dataclass
+class Run:
+    """Some seconds of one bank; (row, time) each."""
 
     due: list[int]
     """Seconds that ended a hop."""
     hop: int
     """Samples of one."""
-    joined_w: Any
-    valid: Any
-    """What was before, and the samples of these seconds; (row, time)."""
+    old: tuple[Any, Any]
+    """What was before, and which of it was measured."""
+    new: tuple[Any, Any]
+    """The samples of these seconds."""
     looks: dict[int, Look]
+
+    @functools.cached_property
+    def joined(self) -> tuple[Any, Any]:
+        """Both, one after the other; put together when it is asked for."""
+        if not self.due:
+            return self.old
+        xp = array_namespace(self.new[0])
+        x_w, valid = (xp.concat(list(p), axis=1) for p in zip(self.old, self.new, strict=True))
+        return x_w, valid
 
     def until(self, k: int) -> tuple[Any, Any]:
         """All that there is up to the end of second ``k``."""
         later = sum(second > k for second in self.due)
-        end = self.joined_w.shape[1] - later * self.hop
-        return self.joined_w[:, :end], self.valid[:, :end]
+        end = self.joined[0].shape[1] - later * self.hop
+        return self.joined[0][:, :end], self.joined[1][:, :end]
+
+    def newest(self, k: int, count: int) -> tuple[Any, Any]:
+        """At least ``count`` samples up to the end of second ``k``, if there are so many."""
+        end = self.new[0].shape[1] - sum(second > k for second in self.due) * self.hop
+        missing = max(count - end, 0)
+        if not missing:
+            return self.new[0][:, end - count : end], self.new[1][:, end - count : end]
+        xp = array_namespace(self.new[0])
+        x_w, valid = (
+            xp.concat([old[:, -missing:], new[:, :end]], axis=1)
+            for old, new in zip(self.old, self.new, strict=True)
+        )
+        return x_w, valid
 
 
 class Runs:
@@ -52,39 +78,65 @@ class Runs:
     ) -> None:
         self.layout, self.feeds, self.device = layout, feeds, device
         self._responses, self._kernels = responses, device.kernels()
-        self._keep = not any(len(feed.leaves) for feed in feeds)
+        self._keep, self._loud = not any(len(feed.leaves) for feed in feeds), False
 
     def seconds(
-        self, state: EngineState, parts: dict[str, Any], whole: int, end_ns: int
+        self,
+        state: EngineState,
+        parts: dict[str, Any],
+        whole: int,
+        end_ns: int,
+        *,
+        least: str = "amplitude_w",
     ) -> Iterator[Looks]:
         """
         Some whole grid seconds of every feed, the last ending at ``end_ns``, one after the other.
 
         All at once while no oscillation is open. One that opens may close, and change what is
         remembered: from its second on they are computed singly, and ``state`` is at that second.
+        ``least``: what is told of every bin in any case (`Kernels.periodogram`).
         """
         first_s, done = end_ns // NS_PER_S - whole + 1, 0
         while done < whole:
             before = state.spectra
             take = 1 if state.tone_track.open else whole - done
             here = _seconds_of(parts, done, take, whole)
-            runs = self._runs(state, here, first_s + done)
+            runs = self._runs(state, here, first_s + done, least)
             for k in range(take):
                 self._remember(state, here, (k, take))
                 yield self._said(state, runs, k)
                 if state.tone_track.open and k + 1 < take:
                     take, state.spectra = k + 1, before
-                    self._runs(state, _seconds_of(parts, done, take, whole), first_s + done)
+                    here = _seconds_of(parts, done, take, whole)
+                    self._runs(state, here, first_s + done, "most")
                     break
             done += take
 
-    def _runs(self, state: EngineState, parts: dict[str, Any], first_s: int) -> list[list[Run]]:
-        """Every feed's run over some seconds; the state is then at their end."""
-        spectra = dict(state.spectra)
-        when = (first_s, parts["node_w"].shape[1] // self.layout.ticks_per_s)
-        runs = [self._run(number, parts, spectra, when) for number in range(len(self.feeds))]
+    def _runs(
+        self, state: EngineState, parts: dict[str, Any], first_s: int, least: str
+    ) -> list[list[Run]]:
+        """
+        Every feed's run over some seconds; the state is then at their end.
+
+        Bins are told where someone will read them: while something is open or stands out. Which,
+        is seen from the greatest of each row; was it not foreseen, it is computed once more.
+        """
+        told = "all" if state.tone_track.open or self._loud else least
+        runs, spectra = self._told(state, parts, first_s, told)
+        self._loud = any(not look.quiet for of in runs for run in of for look in run.looks.values())
+        if self._loud and told != "all":
+            runs, spectra = self._told(state, parts, first_s, "all")
         state.spectra = spectra
         return runs
+
+    def _told(
+        self, state: EngineState, parts: dict[str, Any], first_s: int, told: str
+    ) -> tuple[list[list[Run]], dict[str, Any]]:
+        spectra = dict(state.spectra)
+        when = (first_s, parts["node_w"].shape[1] // self.layout.ticks_per_s)
+        feeds = range(len(self.feeds))
+        runs = [self._run(number, parts, spectra, when, told) for number in feeds]
+        return runs, spectra
 
     def _said(self, state: EngineState, runs: list[list[Run]], k: int) -> Looks:
         due = [run.looks[k] for runs_of in runs for run in runs_of if k in run.looks]
@@ -93,7 +145,12 @@ class Runs:
         )
 
     def _run(
-        self, number: int, parts: dict[str, Any], spectra: dict[str, Any], when: tuple[int, int]
+        self,
+        number: int,
+        parts: dict[str, Any],
+        spectra: dict[str, Any],
+        when: tuple[int, int],
+        told: str,
     ) -> list[Run]:
         """Some seconds of one feed: its banks one after the other, slower ones from faster ones."""
         feed, (first_s, whole) = self.feeds[number], when
@@ -103,22 +160,21 @@ class Runs:
         for place, bank in enumerate(feed.banks):
             due = [k for k in range(whole) if (first_s + k) % bank.hop_s == 0]
             before, hop = spectra[bank.key], bank.plan.design.hop
-            if runs and due:
-                slower = runs[-1].until(due[-1])
-                x, v = self._kernels.newest(
-                    *slower, bank.taps, factor=bank.factor, count=len(due) * hop
-                )
-            elif not due:
-                x, v = before.tail_w[:, :0], before.tail_valid[:, :0]
-            found, spectra[bank.key] = self._kernels.periodogram(x, v, before, plan=bank.plan)
-            xp = array_namespace(x)
-            joined = (
-                (xp.concat([before.tail_w, x], axis=1), xp.concat([before.tail_valid, v], axis=1))
-                if due
-                else (before.tail_w, before.tail_valid)
+            old = (before.tail_w, before.tail_valid)
+            if not due:
+                none = (old[0][:, :0], old[1][:, :0])
+                runs.append(Run([], hop, old, none, {}))
+                continue
+            if runs:
+                count = len(due) * hop
+                reach = bank.taps.shape[0] + bank.factor * (count - 1)
+                slower = runs[-1].newest(due[-1], reach)
+                x, v = self._kernels.newest(*slower, bank.taps, factor=bank.factor, count=count)
+            found, spectra[bank.key] = self._kernels.periodogram(
+                x, v, before, plan=bank.plan, told=told
             )
             looks = dict(zip(due, self._looks(number, place, found), strict=True))
-            runs.append(Run(due, hop, *joined, looks))
+            runs.append(Run(due, hop, old, (x, v), looks))
         return runs
 
     def _input(self, feed: Feed, parts: dict[str, Any]) -> tuple[Any, Any]:
@@ -152,16 +208,18 @@ class Runs:
             loud |= most[1][:, feed.wide].max(axis=-1) >= 1
         if len(feed.leaves):
             loud |= most[2][:, feed.leaves].max(axis=-1) >= 1
-        now, lasting, votes, amplitude_w = (home(a) for a in found[:4])
+        none = [None] * len(loud)
+        now, lasting, votes, amplitude_w = (none if a is None else home(a) for a in found[:4])
         response = self._responses[number]
         if response is not None:
             trusted, correction = response[place]
-            if trusted is not None:
+            if trusted is not None and found.now is not None:
                 now, lasting, votes = now * trusted, lasting * trusted, votes * trusted
-            amplitude_w = amplitude_w * correction
+            if found.amplitude_w is not None:
+                amplitude_w = amplitude_w * correction
         return [
             Look(number, place, now[k], lasting[k], votes[k], amplitude_w[k], not loud[k])
-            for k in range(len(now))
+            for k in range(len(loud))
         ]
 
     def _remember(self, state: EngineState, parts: dict[str, Any], which: tuple[int, int]) -> None:

@@ -144,7 +144,11 @@ class Scan(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What `Kernels.periodogram` says; (hop, channel, bin), of `oscillations.periodogram`."""
+    """
+    What `Kernels.periodogram` says; (hop, channel, bin), of `oscillations.periodogram`.
+
+    What was not asked for is None, or there all the same.
+    """
 
     now: Any
     lasting: Any
@@ -187,9 +191,10 @@ class Kernels(NamedTuple):
     reads it; ``plan.design`` is the design."""
     periodogram: Callable[..., Any]
     """
-    ``periodogram(x_w, valid, state, *, plan) -> (Found, OscillationState)``
+    ``periodogram(x_w, valid, state, *, plan, told="all") -> (Found, OscillationState)``
 
     As `oscillations.periodogram`, any number of hops in one call: ``x_w`` (channel, time) float64.
+    ``told``: ``all``, ``amplitude_w`` and ``most``, or ``most`` alone, which is half the work.
     State: tail_w (channel, window + 1) float64, tail_valid bool, background_w2 and sums (channel,
     bin) float64, learned (channel, window) int64, until_hop a host number.
     """

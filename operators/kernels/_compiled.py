@@ -8,7 +8,7 @@ from typing import Any
 import numba
 from numba import types
 
-__all__ = ["b1", "compiled", "f8", "i8", "inner", "read", "u8"]
+__all__ = ["alone", "b1", "compiled", "f8", "i8", "inner", "read", "spread", "u8"]
 
 b1, f8, i8, u8 = types.boolean, types.float64, types.int64, types.uint64
 
@@ -32,3 +32,12 @@ def _made(signatures: list[Any], function: Any) -> Any:
 
 inner = numba.njit(**_SETTINGS)
 """A part of kernels, compiled with each that calls it."""
+
+spread = numba.njit(inline="always", **_SETTINGS)
+"""As `inner`, written out where it is called: for a few lines within a loop."""
+
+
+def alone(job: Any, count: int, numbers: int) -> None:
+    """All rows at once, by the caller: how rows are shared where there is nobody else."""
+    del numbers
+    job(0, count)

@@ -21,8 +21,12 @@ from operators.oscillations import (
 )
 
 from . import Found
-from ._spectra import look, powers, tapered
-from ._tables import Memory, Rules, Tables, Work, work
+from ._compiled import alone
+from ._lanes import LANES
+from ._levels import REACH
+from ._spectra import look
+from ._tables import Rules, Tables, aligned
+from ._windows import Windows, powers, windows
 
 __all__ = ["Plan", "periodogram", "plan"]
 
@@ -33,37 +37,37 @@ class Plan(NamedTuple):
     """A design, laid out for the kernel."""
 
     design: OscillationDesign
-    tapers: list[Any]
+    windows: Windows
     tables: Tables
     rules: Rules
-    work: Work
 
 
 def plan(design: OscillationDesign, _like: Any) -> Plan:
     """Lay a design out; the CPU's counterpart of `oscillations.to_namespace`."""
+    if NARROW != REACH:
+        msg = f"NARROW is {NARROW}, but the kernel is made for {REACH}"
+        raise ValueError(msg)
     wide, places = design.wide, [0, *(one.place.stop for one in design.looks)]
     edges = np.stack([wide.low, wide.inner_low, wide.inner_high, wide.high])
     cuts = np.unique(np.concatenate([[0], edges.ravel()]))
     whole = np.isfinite(wide.offset)
-    tables = Tables(
-        _int(places), _int(design.narrow[0]), _int(design.narrow[1]), _float(design.narrow[2]),
+    block = np.searchsorted(wide.block_of, np.arange(len(wide.offset) + 1))
+    tables = Tables._make((
+        _int(places), *(_int(side) for side in design.narrow[:2]), _float(design.narrow[2]),
         _int(cuts), _int(np.searchsorted(cuts, edges)),
         _float(wide.weight), _float(wide.offset),
-        _float(np.where(whole, CAP * np.exp(_EULER), np.inf)), _int(wide.block_of),
+        _float(np.where(whole, CAP * np.exp(_EULER), np.inf)),
+        _int(block), _int(np.searchsorted(block, places)),
         _float(design.tested), _float(design.gain), _float(design.tested / design.height),
-        _float(design.drift[0]), _float(design.drift[1]),
-        np.ascontiguousarray(design.memory, dtype=np.int64), _float(design.bars),
-    )  # fmt: skip
+        _float(design.drift[0]), _float(design.drift[1]), _int(design.memory), _float(design.bars),
+    ))  # fmt: skip
     tiny = float(np.sqrt(np.finfo(np.float64).smallest_normal))
-    gain = KEEP / KEEP_MEAN
-    full, reach = FULL * design.height, np.uint64(NARROW)
-    rules = Rules(LINE, FROZEN, KEEP, gain, CLIP, full, tiny, reach)
-    room = work(max(len(design.freq_hz), len(cuts)))
-    return Plan(design, [_float(one.taper) for one in design.looks], tables, rules, room)
+    rules = Rules(LINE, FROZEN, KEEP, KEEP / KEEP_MEAN, CLIP, FULL * design.height, tiny)
+    return Plan(design, windows(design.looks), tables, rules)
 
 
 def _int(values: Any) -> Any:
-    return np.ascontiguousarray(values, dtype=np.uint64)
+    return np.ascontiguousarray(values, dtype=np.int64)
 
 
 def _float(values: Any) -> Any:
@@ -71,40 +75,64 @@ def _float(values: Any) -> Any:
 
 
 def periodogram(
-    x_w: Any, valid: Any, state: OscillationState, *, plan: Plan
+    x_w: Any,
+    valid: Any,
+    state: OscillationState,
+    *,
+    plan: Plan,
+    told: str = "all",
+    share: Any = alone,
 ) -> tuple[Found, OscillationState]:
-    """As `oscillations.periodogram`, with the greatest of each row and hop."""
+    """As `oscillations.periodogram`, with the greatest of each row and hop; rows are shared."""
     _check.match(valid, x_w.shape, name="valid")
     design, n_time = plan.design, x_w.shape[1]
+    old, memory = (state.tail_w, state.tail_valid), state[2:5]
     if not n_time:
-        return _hops(state.tail_w, state.tail_valid, (0, 0), (Memory(*state[2:5]), plan)), state
-    joined = np.concatenate([state.tail_w, x_w], axis=1)
-    known = np.concatenate([state.tail_valid, valid], axis=1)
+        return _nothing(memory), state
+    new = np.ascontiguousarray(x_w), np.ascontiguousarray(valid)
     hops = max(0, (n_time - state.until_hop) // design.hop + 1)
+    ends = (state.until_hop + design.window + 1, design.hop, hops)
+    found, moved = _hops((old, new), memory, ends, (plan, told, share))
+    tail = (_later(*pair, n_time) for pair in zip(old, new, strict=True))
     until_hop = state.until_hop - n_time + hops * design.hop
-    memory = Memory(state.background_w2.copy(), state.sums.copy(), state.learned.copy())
-    found = _hops(joined, known, (state.until_hop, hops), (memory, plan))
-    tail = (
-        np.ascontiguousarray(joined[:, n_time:]),
-        np.ascontiguousarray(known[:, n_time:]),
-    )
-    return found, OscillationState(*tail, *memory, until_hop)
+    return found, OscillationState._make([*tail, *moved, until_hop])
 
 
-def _hops(joined: Any, known: Any, when: tuple[int, int], how: tuple[Memory, Plan]) -> Found:
-    """All hops that end in ``joined``, the first ``when[0]`` samples after the state's tail."""
-    (until, hops), (memory, plan), rows = when, how, joined.shape[0]
-    design = plan.design
-    out = np.empty((4, hops, rows, len(design.freq_hz)))
-    most = np.zeros((3, hops, rows))
-    if hops:
-        enough = np.empty((hops, rows, len(design.looks)), bool)
-        ends = (until + design.window + 1, design.hop, hops)
-        for k, (one, taper) in enumerate(zip(design.looks, plan.tapers, strict=True)):
-            moved_w, share = np.empty((hops, rows, one.samples)), np.empty((hops, rows))
-            tapered(joined, known, taper, ends, moved_w, share)
-            spectrum = np.fft.rfft(moved_w, n=2 * one.samples, axis=-1)
-            powers(spectrum, one.first, (one.place.start, one.place.stop), out[3])
-            enough[:, :, k] = share >= VALID_SHARE
-        look(out, enough, memory, (plan.tables, plan.rules), plan.work, most)
-    return Found(out[0], out[1], out[2], out[3], most)
+def _later(old: Any, new: Any, n_time: int) -> Any:
+    """The newest of both, as long as the old."""
+    keep = old.shape[1]
+    return np.concatenate([old[:, n_time:], new[:, -keep:]], axis=1)
+
+
+def _nothing(memory: Any) -> Found:
+    """What no hop says."""
+    rows, bins = memory[0].shape
+    none = np.empty((4, 0, rows, bins))
+    return Found._make([*none, np.zeros((3, 0, rows))])
+
+
+def _hops(
+    feed: tuple[Any, Any], memory: Any, ends: tuple[int, int, int], how: tuple[Plan, str, Any]
+) -> tuple[Found, Any]:
+    """All hops: end of the first among all samples, samples between them, and how many."""
+    (plan, told, share), (until, step, hops) = how, ends
+    if not hops:
+        return _nothing(memory), memory
+    rows, bins = memory[0].shape
+    tiles = -(-rows // LANES)
+    power = aligned(hops * tiles * LANES * bins)
+    enough = np.empty((hops, rows, len(plan.design.looks)), bool)
+    said = np.empty((3, hops if told == "all" else 0, rows, bins))
+    amplitude = np.empty((1, hops if told != "most" else 0, rows, bins))
+    most = np.empty((3, hops, rows))
+    moved = tuple(np.empty(part.shape, part.dtype) for part in memory)
+    tables, out = (plan.tables, plan.rules), (said, amplitude, most)
+    windows_, ends = (plan.windows, VALID_SHARE), (until, step, bins)
+
+    def some(first: int, last: int) -> None:
+        powers(*feed, ends, windows_, (power, enough), (first, last))
+        look((power, enough), memory, moved, tables, out, (first, last))
+
+    share(some, tiles, hops * rows * bins)
+    parts = [*said] if told == "all" else [None] * 3
+    return Found._make([*parts, amplitude[0] if told != "most" else None, most]), moved

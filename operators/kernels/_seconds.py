@@ -9,6 +9,9 @@ import numpy as np
 from numba import types
 
 from ._compiled import b1, compiled, f8, i8, inner, read
+from ._lanes import LANES, greater, lesser, load, store
+from ._tables import room
+from ._tiles import columns
 
 __all__ = ["lagged", "means", "medians", "middles", "pushed", "slowed", "stats"]
 
@@ -66,50 +69,67 @@ def stats(x_w: Any, valid: Any, length: int, out: Any, counts: Any) -> None:
             counts[row, second] = count
 
 
-@compiled(types.void(read(f8, 2), read(b1, 2), f8[:, ::1], i8[::1]))
-def pushed(peak_w: Any, keep: Any, peaks_w: Any, warm_s: Any) -> None:
-    """`noise.remember`; ``peaks_w`` and ``warm_s`` move on in place."""
-    memory_s = peaks_w.shape[1]
-    for row in range(peaks_w.shape[0]):
-        new, use, old = peak_w[row], keep[row], peaks_w[row]
+@compiled(
+    types.void(
+        read(f8, 2), read(b1, 2), types.Tuple((read(f8, 2), read(i8, 1))),
+        types.Tuple((f8[:, ::1], i8[::1])),
+    )
+)  # fmt: skip
+def pushed(peak_w: Any, keep: Any, old: Any, new: Any) -> None:
+    """`noise.remember`; ``old`` and ``new``: peaks_w, warm_s."""
+    (old_w, old_s), (new_w, new_s), memory_s = old, new, old[0].shape[1]
+    for row in range(old_w.shape[0]):
+        peaks, use, before, after = peak_w[row], keep[row], old_w[row], new_w[row]
         kept = 0
-        for s in range(len(new)):
+        for s in range(len(peaks)):
             kept += use[s]
         away = min(kept, memory_s)
         for s in range(memory_s - away):
-            old[s] = old[s + away]
+            after[s] = before[s + away]
         place = memory_s - 1
-        for s in range(len(new) - 1, -1, -1):
+        for s in range(len(peaks) - 1, -1, -1):
             if use[s] and place >= memory_s - away:
-                old[place] = new[s]
+                after[place] = peaks[s]
                 place -= 1
-        warm_s[row] = min(warm_s[row] + kept, memory_s)
+        new_s[row] = min(old_s[row] + kept, memory_s)
+
+
+@inner
+def _ordered(y: Any, count: int) -> None:
+    """Lanes by place in ascending order: Batcher's network, the same steps whatever is in them."""
+    p, shift = 1, 1
+    while p < count:
+        k = p
+        while k >= 1:
+            for j in range(k % p, count - k, 2 * k):
+                for i in range(j, min(j + k, count - k)):
+                    if i >> shift == (i + k) >> shift:
+                        one, two = load(y, LANES * i), load(y, LANES * (i + k))
+                        store(y, LANES * i, lesser(one, two))
+                        store(y, LANES * (i + k), greater(two, one))
+            k //= 2
+        p, shift = 2 * p, shift + 1
 
 
 @compiled(types.void(read(f8, 2), read(i8, 1), f8[::1]))
 def medians(peaks_w: Any, warm_s: Any, out: Any) -> None:
-    """`noise.noise_scale`: by counting ranks, which takes no branches."""
-    memory_s = peaks_w.shape[1]
-    y = np.empty(memory_s)
-    for row in range(peaks_w.shape[0]):
-        count, peaks = warm_s[row], peaks_w[row]
-        if count == 0:
-            out[row] = 0.0
-            continue
-        for k in range(memory_s):
-            y[k] = peaks[k] if k >= memory_s - count else np.inf
-        low, first, second = (count - 1) // 2, -np.inf, -np.inf
-        high = min(low + 1, count - 1)
-        for k in range(memory_s - count, memory_s):
-            value, below = y[k], 0
-            for j in range(memory_s):
-                below += y[j] < value
-            if below <= low and value > first:  # the greatest of those with so few below them
-                first = value
-            if below <= high and value > second:
-                second = value
-        share = 0.5 * (count - 1) - low
-        out[row] = min(first + share * (second - first), second)
+    """`noise.noise_scale`: eight rows sorted at once, what is not filled behind the rest."""
+    memory_s, count = peaks_w.shape[1], peaks_w.shape[0]
+    y = room(LANES * memory_s)
+    for tile in range((count + LANES - 1) // LANES):
+        span = (LANES * tile, min(LANES, count - LANES * tile))
+        columns(peaks_w, span, 0, y, 0)
+        for j in range(span[1]):
+            for k in range(memory_s - warm_s[span[0] + j]):
+                y[LANES * k + j] = np.inf
+        _ordered(y, memory_s)
+        for j in range(span[1]):
+            filled = warm_s[span[0] + j]
+            low = max(filled - 1, 0) // 2
+            first, second = y[LANES * low + j], y[LANES * min(low + 1, max(filled - 1, 0)) + j]
+            share = 0.5 * (filled - 1) - low
+            middle = min(first + share * (second - first), second)
+            out[span[0] + j] = middle if filled else 0.0
 
 
 @compiled(types.void(read(f8, 2), read(b1, 2), f8[:, ::1]))

@@ -1,184 +1,162 @@
-"""Periodograms on the CPU: everything around the FFTs, tile by tile of rows."""
+"""What stands out of spectra on the CPU, eight rows at a time, and what is learned from them."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from numba import types
 
-from ._compiled import b1, compiled, f8, i8, inner, read
-from ._levels import expected
-from ._tables import MEMORY, RULES, TABLES, WORK
+from ._compiled import b1, compiled, f8, i8, inner
+from ._lanes import LANES, everywhere, greater, lesser, load, pick, root, store
+from ._levels import levels
+from ._tables import MEMORY, MOVED, RULES, TABLES, room
+from ._tiles import columns, rows
 
-__all__ = ["look", "powers", "tapered"]
+__all__ = ["look"]
 
-_INFINITE = 0x7FF0000000000000
-"""Exponent of what is infinite or no number."""
+
+@inner
+def _limits(t: Any, row: Any, learned: Any, enough: Any, out: Any) -> None:
+    """
+    By window, of the rows of a tile: 1 / thresholds, whether it counts, whether its sums do.
+
+    Then the share that what is new takes of the past, and whether there is none; the looks that
+    the past rests on move on.
+    """
+    (start, live), (old, new) = row, learned
+    for w in range(len(t.memory)):
+        for j in range(live):
+            at = start + j
+            known, more = old[at, w], 1 if enough[at, w] else 0
+            after, k = min(known + more, t.memory[w]), LANES * 7 * w + j
+            for bar in range(3):
+                out[k + LANES * bar] = t.bars[w, known, bar]
+            out[k + LANES * 3] = float(more)
+            out[k + LANES * 4] = t.bars[w, known, 3] * more
+            out[k + LANES * 5] = more / max(after, 1)
+            out[k + LANES * 6] = 1.0 if more and known == 0 else 0.0
+            new[at, w] = after
+
+
+@inner
+def _of_row(limits: Any, w: Any, which: Any) -> Any:
+    return load(limits, LANES * (7 * w + which))
+
+
+@inner
+def _window(w: Any, power: Any, at: Any, tables: Any, room: Any, most: Any) -> None:
+    """
+    Bins of one window: what stands out, the sums, the new past.
+
+    ``room``: past, sums, smoothed past, by block louder and cap, limits, new past, and what is
+    told by bin, now and before its threshold, where it is asked for. ``most``: greatest of now,
+    sums and votes so far.
+    """
+    (t, rules), (past, sums, smooth, louder_of, cap_of, limits, next_, told) = tables, room
+    bar, own_bar, vote = _of_row(limits, w, 0), _of_row(limits, w, 1), _of_row(limits, w, 2)
+    ready, warm, share = _of_row(limits, w, 3), _of_row(limits, w, 4), _of_row(limits, w, 5)
+    anew, zero, one = _of_row(limits, w, 6), everywhere(0.0), everywhere(1.0)
+    top_now, top_sum, top = load(most, 0), load(most, LANES), zero
+    last, learn, keep = len(t.tested) - 1, rules.keep_gain / rules.keep, rules.keep_gain
+    for block in range(t.blocks[w], t.blocks[w + 1]):
+        louder, cap = load(louder_of, LANES * block), load(cap_of, LANES * block)
+        for b in range(t.block[block], t.block[block + 1]):
+            k = LANES * b
+            usual, here, size = load(smooth, k), load(past, k), load(power, at + k)
+            before, after = load(past, LANES * max(b - 1, 0)), load(past, LANES * min(b + 1, last))
+            own, line = greater(greater(before, after), here), usual * rules.line
+            noise = greater(pick(own, line, own, usual), usual * louder)
+            noise = greater(lesser(noise, cap), rules.tiny)
+            quietest = greater(noise, here)
+            inverse = one / (noise * quietest)
+            quiet = lesser(size * (inverse * noise), rules.clip) * warm
+            total = lesser(
+                greater(load(sums, k) + (quiet * t.factor[b] - t.drift[b]), 0.0), rules.full
+            )
+            store(sums, k, total)
+            ratio = size * (inverse * quietest)
+            seen = ratio * (ready * t.tested[b])
+            now = seen * pick(own, line, own_bar, bar)
+            top, top_now = greater(seen, top), greater(now, top_now)
+            top_sum = greater(total * t.heard[b], top_sum)
+            step = pick(everywhere(rules.frozen), ratio, share, zero)
+            moved = here + (lesser(size * learn, noise * keep) - here) * step
+            store(next_, k, pick(anew, zero, size, moved))
+            if len(told):
+                store(told, k, now)
+                store(told, LANES * (last + 1) + k, seen * vote)
+    store(most, 0, top_now)
+    store(most, LANES, top_sum)
+    store(most, 2 * LANES, greater(load(most, 2 * LANES), top * vote))
+
+
+@inner
+def _tell(told: Any, sums: Any, t: Any, span: Any, out: Any) -> None:
+    """Now, lasting and votes of one hop into ``out`` (3, row, bin)."""
+    size = LANES * len(t.tested)
+    rows(told, 0, span, out[0])
+    rows(told, size, span, out[2])
+    for b in range(len(t.tested)):
+        store(told, LANES * b, load(sums, LANES * b) * t.heard[b])
+    rows(told, 0, span, out[1])
+
+
+@inner
+def _amplitudes(power: Any, at: Any, gain: Any, span: Any, work: Any, out: Any) -> None:
+    for b in range(len(gain)):
+        store(work, LANES * b, root(load(power, at + LANES * b)) * gain[b])
+    rows(work, 0, span, out)
+
+
+@inner
+def _most(most: Any, span: Any, out: Any) -> None:
+    for which in range(3):
+        for j in range(span[1]):
+            out[which, span[0] + j] = most[LANES * which + j]
 
 
 @compiled(
     types.void(
-        read(f8, 2), read(b1, 2), read(f8, 1), types.UniTuple(i8, 3), f8[:, :, ::1], f8[:, ::1]
+        types.Tuple((f8[::1], b1[:, :, ::1])), MEMORY, MOVED, types.Tuple((TABLES, RULES)),
+        types.Tuple((f8[:, :, :, ::1], f8[:, :, :, ::1], f8[:, :, ::1])), types.UniTuple(i8, 2),
     )
-)
-def tapered(x_w: Any, valid: Any, taper: Any, ends: Any, out: Any, share: Any) -> None:
-    """
-    Masked differences of the window before each hop's end, times its taper.
-
-    ``ends``: end of the first hop in ``x_w`` (channel, time), samples between hops, and the hops.
-    ``out`` (hop, channel, sample), ``share`` (hop, channel): what of the window was measured; none
-    where something in it is no number, so that nothing is learned from it.
-    """
-    first, step, hops = ends
-    n, bits = len(taper), out.view(i8)
-    for row in range(x_w.shape[0]):
-        for hop in range(hops):
-            start = first + hop * step - n
-            old_w, new_w = x_w[row, start - 1 : start - 1 + n], x_w[row, start : start + n]
-            old, new = valid[row, start - 1 : start - 1 + n], valid[row, start : start + n]
-            here, known = out[hop, row], 0
-            for k in range(n):
-                known += old[k] & new[k]
-            for k in range(n):
-                here[k] = (new_w[k] - old_w[k]) * taper[k]
-            if known < n:
-                for k in range(n):
-                    here[k] = here[k] if old[k] & new[k] else 0.0
-            share[hop, row] = known / n
-            top = 0
-            for k in range(n):
-                top = max(top, bits[hop, row, k] & _INFINITE)
-            if top == _INFINITE:
-                share[hop, row] = 0.0
-                here[:] = 0.0
-
-
-@compiled(
-    types.void(types.Array(types.complex128, 3, "C"), i8, types.UniTuple(i8, 2), f8[:, :, ::1])
-)
-def powers(spectrum: Any, skip: int, to: Any, out: Any) -> None:
-    """Squared sizes of bins from ``skip`` on into those of ``out`` from ``to[0]`` to ``to[1]``."""
-    bins = to[1] - to[0]
-    for hop in range(out.shape[0]):
-        for row in range(out.shape[1]):
-            y, here = spectrum[hop, row, skip : skip + bins], out[hop, row, to[0] : to[1]]
-            for k in range(bins):
-                here[k] = y[k].real * y[k].real + y[k].imag * y[k].imag
-
-
-@inner
-def _add_up(power: Any, memory: Any, at: Any, tables: Any, work: Any) -> None:
-    """The sums take what the newest power says; the power over what was expected is ``ratio``."""
-    t, rules, enough = tables
-    place, factor, drift, bars = t.place, t.factor, t.drift, t.bars
-    past, sums, noise, ratio = memory.background, memory.sums, work.expected, work.ratio
-    for r in range(at[1]):
-        row = at[0] + r
-        for b in range(power.shape[1]):
-            ratio[r, b] = max(noise[r, b], past[row, b])
-        for b in range(power.shape[1]):
-            quiet = power[row, b] / ratio[r, b]
-            ratio[r, b] = min(quiet, rules.clip)
-        for w in range(len(place) - 1):
-            ready = bars[w, memory.learned[row, w], 3] if enough[row, w] else 0.0
-            for b in range(place[w], place[w + 1]):
-                sums[row, b] += factor[b] * (ratio[r, b] * ready)
-        for b in range(power.shape[1]):
-            total = sums[row, b] - drift[b]
-            total = max(0.0, total)
-            sums[row, b] = min(total, rules.full)
-        for b in range(power.shape[1]):
-            ratio[r, b] = power[row, b] / noise[r, b]
-
-
-@inner
-def _tell(power: Any, memory: Any, at: Any, tables: Any, work: Any) -> None:
-    """What stands out: into the work's own (now), louder (votes) and cap (lasting)."""
-    t, _, enough = tables
-    place, tested, bars, heard = t.place, t.tested, t.bars, t.heard
-    ratio, line, sums = work.ratio, work.line, memory.sums
-    now, votes, lasting = work.own, work.louder, work.cap
-    for r in range(at[1]):
-        row = at[0] + r
-        for b in range(power.shape[1]):
-            lasting[r, b] = sums[row, b] * heard[b]
-        for w in range(len(place) - 1):
-            ready, learned = 1.0 if enough[row, w] else 0.0, memory.learned[row, w]
-            bar, own_bar, vote = bars[w, learned, 0], bars[w, learned, 1], bars[w, learned, 2]
-            for b in range(place[w], place[w + 1]):
-                votes[r, b] = ratio[r, b] * (ready * tested[b])
-            for b in range(place[w], place[w + 1]):
-                now[r, b] = votes[r, b] * (own_bar if line[r, b] > 0 else bar)
-            for b in range(place[w], place[w + 1]):
-                votes[r, b] *= vote
-
-
-@inner
-def _learn(power: Any, memory: Any, at: Any, tables: Any, work: Any) -> None:
-    """The past moves towards ordinary power; where a line stands out it stays."""
-    t, rules, enough = tables
-    place, past, ratio, cut, step = t.place, memory.background, work.ratio, work.fraction, work.part
-    for r in range(at[1]):
-        row = at[0] + r
-        for b in range(power.shape[1]):
-            over = max(rules.keep, ratio[r, b])
-            cut[r, b] = power[row, b] * rules.keep_gain / over
-        for w in range(len(place) - 1):
-            known, more = memory.learned[row, w], 1 if enough[row, w] else 0
-            after = min(known + more, t.memory[w])
-            memory.learned[row, w] = after
-            if more and known == 0:
-                for b in range(place[w], place[w + 1]):
-                    past[row, b] = power[row, b]
-                continue
-            share = more / max(after, 1)
-            for b in range(place[w], place[w + 1]):
-                step[r, b] = share if ratio[r, b] < rules.frozen else 0.0
-            for b in range(place[w], place[w + 1]):
-                past[row, b] += (cut[r, b] - past[row, b]) * step[r, b]
-
-
-@inner
-def _copy(y: Any, at: Any, out: Any, most: Any) -> None:
-    """A tile's rows into ``out``; the greatest of each by its bits, as nothing is below zero."""
-    bits = out.view(i8)
-    for r in range(at[1]):
-        row, top = at[0] + r, 0
-        for b in range(out.shape[1]):
-            out[row, b] = y[r, b]
-        for b in range(out.shape[1]):
-            top = max(top, bits[row, b])
-        for b in range(out.shape[1]):
-            if bits[row, b] == top:
-                most[row] = out[row, b]
-                break
-
-
-@compiled(
-    types.void(f8[:, :, :, ::1], b1[:, :, ::1], MEMORY, types.Tuple((TABLES, RULES)), WORK,
-               f8[:, :, ::1])
 )  # fmt: skip
-def look(out: Any, enough: Any, memory: Any, tables: Any, work: Any, most: Any) -> None:
+def look(seen: Any, old: Any, new: Any, tables: Any, out: Any, tiles: Any) -> None:
     """
-    All hops of all rows.
+    All hops of the rows of some tiles, from the first up to the last, exclusive.
 
-    ``out`` (4, hop, channel, bin): now, lasting, votes, amplitude; the last holds the power when it
-    comes. ``enough`` (hop, channel, window). ``most`` (3, hop, channel).
+    ``seen``: power, lanes by hop, tile and bin; which windows count (hop, channel, window).
+    ``old``, ``new``: background, sums (channel, bin), learned (channel, window). ``out``: now,
+    lasting and votes (3, hop, channel, bin) and amplitude (1, hop, channel, bin), of no hops where
+    they are not asked for; ``most`` (3, hop, channel).
     """
-    t, rules = tables
-    tile, gain = work.own.shape[0], t.gain
-    for start in range(0, out.shape[2], tile):
-        at = (start, min(tile, out.shape[2] - start))
-        for hop in range(out.shape[1]):
-            power, here = out[3, hop], (t, rules, enough[hop])
-            expected(power, memory.background, at, tables, work)
-            _add_up(power, memory, at, here, work)
-            _tell(power, memory, at, here, work)
-            _copy(work.own, at, out[0, hop], most[0, hop])
-            _copy(work.cap, at, out[1, hop], most[1, hop])
-            _copy(work.louder, at, out[2, hop], most[2, hop])
-            _learn(power, memory, at, here, work)
-            for r in range(at[0], at[0] + at[1]):
-                for b in range(power.shape[1]):
-                    power[r, b] = math.sqrt(power[r, b]) * gain[b]
+    (power, enough), t, (said, amplitude, most) = seen, tables[0], out
+    hops, count, bins = enough.shape[0], enough.shape[1], len(t.tested)
+    size, whole = LANES * bins, (count + LANES - 1) // LANES
+    past, sums, next_, smooth = room(size), room(size), room(size), room(size)
+    louder, cap = room(LANES * len(t.share)), room(LANES * len(t.share))
+    now, before = room(LANES * len(t.cuts)), room(LANES * len(t.cuts))
+    limits, best = room(7 * LANES * len(t.memory)), room(3 * LANES)
+    limits[:] = 0.0
+    told = room(2 * size if said.shape[1] else 0)
+    for tile in range(tiles[0], tiles[1]):
+        span = (LANES * tile, min(LANES, count - LANES * tile))
+        columns(old[0], span, 0, past, 0)
+        columns(old[1], span, 0, sums, 0)
+        learned = old[2]
+        for hop in range(hops):
+            at = (hop * whole + tile) * size
+            if amplitude.shape[1]:
+                _amplitudes(power, at, t.gain, span, smooth, amplitude[0, hop])
+            levels(power, at, past, tables, (smooth, louder, cap, now, before))
+            _limits(t, span, (learned, new[2]), enough[hop], limits)
+            best[:] = 0.0
+            held = (past, sums, smooth, louder, cap, limits, next_, told)
+            for w in range(len(t.memory)):
+                _window(w, power, at, tables, held, best)
+            _most(best, span, most[:, hop])
+            if said.shape[1]:
+                _tell(told, sums, t, span, said[:, hop])
+            past, next_, learned = next_, past, new[2]
+        rows(past, 0, span, new[0])
+        rows(sums, 0, span, new[1])

@@ -1,79 +1,106 @@
-"""Steps on the CPU: whitened ways and the largest likelihood ratio over all windows, row by row."""
+"""Steps on the CPU: whitened ways and the largest likelihood ratio over all windows, by lanes."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numba import types
 
 from ._compiled import b1, compiled, f8, i8, inner, read
+from ._lanes import LANES, everywhere, greater, lesser, load, pick, root, size, store
+from ._tables import room
+from ._tiles import columns, rows
 
 __all__ = ["ratios", "switched"]
 
-_0, _1 = np.uint64(0), np.uint64(1)
-_SIZE = 0x7FFFFFFFFFFFFFFF
+
+@inner
+def _gathered(values: Any, span: Any, out: Any) -> Any:
+    """One number of each row of a tile; the last row's where there are fewer rows than lanes."""
+    for j in range(LANES):
+        out[j] = values[span[0] + min(j, span[1] - 1)]
+    return load(out, 0)
 
 
 @inner
-def _whitened(path: Any, ok: Any, row: Any, plan: Any, z_w: Any) -> float:
-    """Bounded innovations of one node into ``z_w``; the largest before it was bounded."""
-    coefficients, offset_w, bound_w = plan[0][row], plan[1][row], plan[3][row]
-    order, alone = len(coefficients), 0.0
-    way_w, known = path[row], ok[row]
-    for t in range(len(z_w)):
-        z_w[t] = way_w[order + t]
+def _runs(ok: Any, span: Any, out: Any) -> None:
+    """Samples measured in a row, up to each; lanes by sample."""
+    for j in range(LANES):
+        row, run = span[0] + min(j, span[1] - 1), 0
+        for t in range(ok.shape[1]):
+            run = run + 1 if ok[row, t] else 0
+            out[LANES * t + j] = float(run)
+
+
+@inner
+def _whitened(path: Any, span: Any, plan: Any, work: Any) -> Any:
+    """Bounded innovations of a tile's nodes into ``work[0]``; the largest before it was bounded."""
+    (z_w, way_w, run, some), (coefficients, offsets, _, bounds) = work, plan[:4]
+    order, ticks = coefficients.shape[1], path[0].shape[1] - coefficients.shape[1]
+    offset_w, bound_w = _gathered(offsets, span, some), _gathered(bounds, span, some)
+    columns(path[0], span, 0, way_w, 0)
+    _runs(path[1], span, run)
+    for t in range(ticks):
+        store(z_w, LANES * t, load(way_w, LANES * (order + t)))
     for lag in range(1, order + 1):
-        before_w = way_w[order - lag :]
-        for t in range(len(z_w)):
-            z_w[t] -= coefficients[lag - 1] * before_w[t]
-    run = 0
-    for t in range(order):
-        run = run + 1 if known[t] else 0
-    for t in range(len(z_w)):
-        run = run + 1 if known[order + t] else 0
-        z_w[t] = z_w[t] - offset_w if run > order else 0.0
-        alone = max(alone, abs(z_w[t]))
-        z_w[t] = min(max(z_w[t], -bound_w), bound_w)
+        weight = _gathered(coefficients[:, lag - 1], span, some)
+        for t in range(ticks):
+            before_w = load(way_w, LANES * (order + t - lag))
+            store(z_w, LANES * t, load(z_w, LANES * t) - weight * before_w)
+    alone, zero, full = everywhere(0.0), everywhere(0.0), everywhere(float(order))
+    for t in range(ticks):
+        here = load(z_w, LANES * t) - offset_w
+        here = pick(load(run, LANES * (order + t)), full, here, zero)
+        alone = greater(size(here), alone)
+        store(z_w, LANES * t, lesser(greater(here, zero - bound_w), bound_w))
     return alone
 
 
 @inner
-def _boxes(z_w: Any, row: Any, parts: Any, sums: Any) -> None:
-    """Sums of the newest samples, window by window, each from two shorter ones."""
-    length = np.uint64(z_w.shape[1])
-    for t in range(length):
-        sums[_0, t] = z_w[row, t]
-    for place in range(_1, np.uint64(parts.shape[0])):
-        newer, older = np.uint64(parts[place, 0]), np.uint64(parts[place, 1])
-        shift, first = np.uint64(parts[place, 2]), np.uint64(parts[place, 3] - 1)
-        for t in range(first, length):
-            sums[place, t] = sums[newer, t] + sums[older, t - shift]
+def _boxes(parts: Any, length: Any, ticks: Any, sums: Any) -> None:
+    """
+    Sums of the newest samples, window by window, each from two shorter ones.
+
+    The first are the samples. Of each so many ticks before the newest ones as longer ones need.
+    """
+    for place in range(1, parts.shape[0]):
+        own, shift = LANES * place * length, LANES * parts[place, 2]
+        newer, older = LANES * parts[place, 0] * length, LANES * parts[place, 1] * length - shift
+        for t in range(max(parts[place, 3] - 1, length - ticks - parts[place, 4]), length):
+            k = LANES * t
+            store(sums, own + k, load(sums, newer + k) + load(sums, older + k))
 
 
 @inner
-def _judged(sums: Any, at: Any, scale: Any, out: Any, room: Any) -> Any:
-    """One window's ratios into the greatest ones; bits of the greatest ``|G|``."""
-    row, place, first, tail = at
-    spread_w, limit = scale
-    up, down, up_window, down_window = out
-    size, top, ticks = room.view(i8), i8(0), np.uint64(up.shape[1])
-    for t in range(first, ticks):
-        room[_0, t] = sums[place, tail + t] / spread_w
-    for t in range(first, ticks):
-        top = max(top, size[_0, t] & _SIZE)  # the bits of sizes are in their order
-    for t in range(first, ticks):
-        room[_0, t] /= limit
-    for t in range(first, ticks):
-        up_window[row, t] = i8(place) if room[_0, t] > up[row, t] else up_window[row, t]
-    for t in range(first, ticks):
-        up[row, t] = max(up[row, t], room[_0, t])
-    for t in range(first, ticks):
-        down_window[row, t] = i8(place) if -room[_0, t] > down[row, t] else down_window[row, t]
-    for t in range(first, ticks):
-        down[row, t] = max(down[row, t], -room[_0, t])
+def _judged(sums: Any, at: Any, scale: Any, best: Any) -> Any:
+    """One window's ratios into the greatest ones; the greatest ``|G|``."""
+    (place, start, length, ticks), (spread_w, limit, since) = at, scale
+    top, zero, now = everywhere(0.0), everywhere(0.0), everywhere(float(place))
+    enough, step = everywhere(float(length)) - since, LANES * ticks
+    for t in range(ticks):
+        k = LANES * t
+        ratio = load(sums, start + k) / spread_w
+        ratio = pick(enough, everywhere(float(t + 1)), zero, ratio)
+        top = greater(size(ratio), top)
+        ratio = ratio / limit
+        up, down = load(best, k), load(best, step + k)
+        store(best, 2 * step + k, pick(ratio, up, now, load(best, 2 * step + k)))
+        store(best, k, greater(ratio, up))
+        store(best, 3 * step + k, pick(zero - ratio, down, now, load(best, 3 * step + k)))
+        store(best, step + k, greater(zero - ratio, down))
     return top
+
+
+@inner
+def _told(best: Any, ticks: Any, span: Any, out: Any, place: Any) -> None:
+    """Up, down and their windows of a tile's nodes."""
+    for which in range(2):
+        rows(best, LANES * ticks * which, span, out[which])
+        for j in range(span[1]):
+            for t in range(ticks):
+                value = best[LANES * (ticks * (2 + which) + t) + j]
+                place[which][span[0] + j, t] = i8(value)
 
 
 _PLAN = types.Tuple((read(f8, 2), *(read(f8, 1),) * 4, read(f8, 2)))
@@ -81,43 +108,55 @@ _PLAN = types.Tuple((read(f8, 2), *(read(f8, 1),) * 4, read(f8, 2)))
 
 @compiled(
     types.void(
-        types.Tuple((read(f8, 2), read(b1, 2), read(i8, 1))), _PLAN, types.UniTuple(read(i8, 2), 2),
+        types.Tuple((read(f8, 2), read(b1, 2), read(i8, 1))), _PLAN,
+        types.Tuple((read(i8, 2), read(i8, 2), types.UniTuple(i8, 2))),
         types.UniTuple(f8[:, ::1], 2), types.UniTuple(i8[:, ::1], 2),
         types.UniTuple(f8[:, ::1], 2),
     )
 )  # fmt: skip
 def ratios(path: Any, plan: Any, windows: Any, best: Any, place: Any, out: Any) -> None:
     """
-    The whole of `reference.scan`.
+    The whole of `reference.scan`, of the nodes of some tiles.
 
     ``path``: ways, what was measured, samples since the past counts. ``windows``: `parts` of each
-    box, (window, 4): places of newer and older, length of the newer, own length; and (group, 2).
-    ``out``: greatest (watched, group), innovations with the past in front (watched, TAIL + time).
+    box, (window, 5): places of newer and older, length of the newer, own length, ticks of the past
+    that longer ones need; (group, 2); the first tile and past the last. ``out``: greatest (watched,
+    group), innovations with the past in front (watched, TAIL + time).
     """
-    parts, groups = windows
-    greatest, z_w = out
-    ticks = best[0].shape[1]
-    tail, sums = z_w.shape[1] - ticks, np.zeros((len(parts), z_w.shape[1]))
-    room, most = np.empty((1, ticks)), greatest.view(i8)
-    sigma_w, baseline, limits = plan[2], plan[4], plan[5]
-    tables = (best[0], best[1], place[0], place[1])
-    for row in range(np.uint64(z_w.shape[0])):
-        alone = _whitened(path[0], path[1], row, plan, z_w[row, tail:])
-        if sigma_w[row] > 0:
-            greatest[row, 0] = alone / sigma_w[row]
-        if not (sigma_w[row] > 0 and baseline[row] > 0):
-            continue
-        _boxes(z_w, row, parts, sums)
+    (parts, groups, tiles), (greatest, z_w) = windows, out
+    ticks, length = best[0].shape[1], z_w.shape[1]
+    tail, count = length - ticks, z_w.shape[0]
+    sums, found = room(LANES * length * len(parts)), room(4 * LANES * ticks)
+    new_w, way_w, run = (room(LANES * path[0].shape[1]), room(LANES * path[0].shape[1]),
+                         room(LANES * path[0].shape[1]))  # fmt: skip
+    some, tops = room(LANES), room(LANES)
+    for tile in range(tiles[0], tiles[1]):
+        span = (LANES * tile, min(LANES, count - LANES * tile))
+        columns(z_w, span, 0, sums, 0)
+        alone = _whitened(path, span, plan, (new_w, way_w, run, some))
+        sums[LANES * tail : LANES * length] = new_w[: LANES * ticks]
+        for j in range(span[1]):
+            for t in range(ticks):
+                z_w[span[0] + j, tail + t] = new_w[LANES * t + j]
+        sigma_w, baseline = _gathered(plan[2], span, some), _gathered(plan[4], span, some)
+        never, zero = everywhere(np.inf), everywhere(0.0)
+        _boxes(parts, length, ticks, sums)
+        found[:] = 0.0
+        top = pick(sigma_w, zero, alone / sigma_w, zero)
+        since = _gathered(path[2], span, some)
         for group in range(len(groups)):
+            limit = _gathered(plan[5][:, group], span, some)
             for k in range(groups[group, 0], groups[group, 1]):
-                length = parts[k, 3]
-                first = max(length - path[2][row] - 1, 0)
-                if first >= ticks:
-                    continue
-                spread_w = sigma_w[row] * math.sqrt(length * (1 + length / baseline[row]))
-                at = (row, np.uint64(k), np.uint64(first), np.uint64(tail))
-                top = _judged(sums, at, (spread_w, limits[row, group]), tables, room)
-                most[row, group] = max(most[row, group], top)
+                own = float(parts[k, 3])
+                spread_w = sigma_w * root(own * (1.0 + own / baseline))
+                spread_w = pick(sigma_w, zero, pick(baseline, zero, spread_w, never), never)
+                at = (k, LANES * (k * length + tail), parts[k, 3], ticks)
+                top = greater(_judged(sums, at, (spread_w, limit, since), found), top)
+            store(tops, 0, top)
+            for j in range(span[1]):
+                greatest[span[0] + j, group] = tops[j]
+            top = zero
+        _told(found, ticks, span, best, place)
 
 
 @compiled(types.void(read(f8, 2), b1[::1], f8, f8, b1[:, ::1]))

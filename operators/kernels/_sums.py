@@ -14,15 +14,45 @@ import numpy as np
 from numba import types
 
 from ._compiled import b1, compiled, f8, i8, inner, read, u8
+from ._lanes import LANES, everywhere, load, store
+from ._tables import room
 
 __all__ = ["DEPTH", "changed", "counted", "largest", "node_sums", "voted"]
 
 DEPTH = 40
 """Levels of pairs that a node's members may have."""
-_1 = np.uint64(1)
+_0, _1, _8 = np.uint64(0), np.uint64(1), np.uint64(LANES)
 _SIZE = 0x7FFFFFFFFFFFFFFF
 _TREE = types.UniTuple(read(i8, 1), 2)
 _ROWS = types.Tuple((read(f8, 2), read(b1, 2)))
+
+
+@inner
+def _masked(mean_w: Any, before_w: Any, known: Any, out: Any) -> None:
+    """Change where it is known, else zero."""
+    for k in range(np.uint64(len(out))):
+        moved_w = mean_w[k] - before_w[k]
+        out[k] = moved_w if known[k] else 0.0
+
+
+@inner
+def _flat(new: Any, old: Any, whole: Any, out: Any, known: Any) -> None:
+    """`changed` over as many ticks as there are, or over one: one loop over all rows."""
+    (mean_w, ok), (tail_w, tail_ok), last = new, old, np.uint64(out.shape[1] - 1)
+    x_w, valid, found, both = mean_w.ravel(), ok.ravel(), out.ravel(), known.ravel()
+    if whole:
+        before_ok = tail_ok.ravel()
+        for k in range(np.uint64(len(both))):
+            both[k] = valid[k] & before_ok[k]
+        _masked(x_w, tail_w.ravel(), both, found)
+        return
+    for k in range(_1, np.uint64(len(both))):
+        both[k] = valid[k] & valid[k - _1]
+    _masked(x_w[1:], x_w, both[1:], found[1:])
+    for row in range(np.uint64(out.shape[0])):
+        known[row, _0] = ok[row, _0] & tail_ok[row, last]
+        moved_w = mean_w[row, _0] - tail_w[row, last]
+        out[row, _0] = moved_w if known[row, _0] else 0.0
 
 
 @compiled(
@@ -34,6 +64,9 @@ def changed(new: Any, old: Any, lag: Any, out: Any, known: Any) -> None:
     """Masked change of every channel over ``lag`` ticks, and whether both ends were measured."""
     (mean_w, ok), (tail_w, tail_ok) = new, old
     ticks, depth = np.uint64(mean_w.shape[1]), np.uint64(tail_w.shape[1])
+    if ticks == depth and lag in (ticks, _1):
+        _flat(new, old, lag == ticks, out, known)
+        return
     early: Any = min(lag, ticks)
     back = depth - lag
     for row in range(np.uint64(mean_w.shape[0])):
@@ -77,13 +110,50 @@ def _popped(stack: Any, members: Any, out: Any, node: Any) -> None:
         level += _1
 
 
+@inner
+def _second(channels: Any, tree: Any, node: Any, stack: Any, out: Any) -> None:
+    """One node's sums of 8 to 16 ticks: two vectors, which overlap, hold them all."""
+    first, index = tree
+    n_channel, ticks, level = np.uint64(channels.shape[0]), np.uint64(out.shape[1]), np.uint64(0)
+    start, rest, double = np.uint64(first[node]), ticks - _8, _8 + _8
+    count, low, high = np.uint64(first[node + _1]) - start, everywhere(0.0), everywhere(0.0)
+    for member in range(count):
+        row = np.uint64(index[start + member])
+        if row < n_channel:
+            low, high = load(channels, row * ticks), load(channels, row * ticks + rest)
+        else:
+            at = (row - n_channel) * ticks
+            low, high = load(out, at), load(out, at + rest)
+        level = np.uint64(0)
+        while (member >> level) & _1:
+            low = load(stack, double * level) + low
+            high = load(stack, double * level + _8) + high
+            level += _1
+        store(stack, double * level, low)
+        store(stack, double * level + _8, high)
+    some, level = False, np.uint64(0)
+    low, high = everywhere(0.0), everywhere(0.0)
+    while count >> level:
+        if (count >> level) & _1:
+            one, two = load(stack, double * level), load(stack, double * level + _8)
+            low, high = (one + low, two + high) if some else (one, two)
+            some = True
+        level += _1
+    store(out, node * ticks, low)
+    store(out, node * ticks + rest, high)
+
+
 @compiled(types.void(read(f8, 2), _TREE, f8[:, ::1]))
 def node_sums(channels: Any, tree: Any, out: Any) -> None:
     """Sum of every node; ``channels`` (channel, time), ``out`` (node, time)."""
     first, index = tree
     n_channel, ticks = np.uint64(channels.shape[0]), np.uint64(out.shape[1])
     stack, carry = np.empty((DEPTH, out.shape[1])), np.empty(out.shape[1])
+    pairs = room(2 * LANES * DEPTH)
     for node in range(np.uint64(out.shape[0])):
+        if _8 <= ticks <= _8 + _8:
+            _second(channels, tree, node, pairs, out)
+            continue
         start = np.uint64(first[node])
         count = np.uint64(first[node + _1]) - start
         if count == _1 and np.uint64(index[start]) < n_channel:

@@ -1,4 +1,4 @@
-"""What the spectral kernels read, move on and work in; their types for the compiler."""
+"""What the spectral kernels read and move on; their types for the compiler; room to work in."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
-from ._compiled import f8, i8, u8
+from ._compiled import f8, i8, inner, read
+from ._lanes import LANES
 
-__all__ = ["MEMORY", "RULES", "TABLES", "WORK", "Memory", "Rules", "Tables", "Work", "work"]
+__all__ = ["MEMORY", "MOVED", "RULES", "TABLES", "Rules", "Tables", "aligned", "room"]
 
-TILE = 16
-"""Rows worked off together: few enough to stay in the cache, enough to share a call's costs."""
+LINE_BYTES = 64
+"""Lanes begin where a line of the cache does: those that straddle two cost twice."""
 
 
 class Rules(NamedTuple):
@@ -27,12 +28,10 @@ class Rules(NamedTuple):
     full: float
     """Where the sums stop."""
     tiny: float
-    reach: Any
-    """Most bins to either side in the near neighbourhood; uint64."""
 
 
 class Tables(NamedTuple):
-    """An `OscillationPlan` for the kernels; places are uint64: no index counts from the end."""
+    """An `OscillationPlan` for the kernels; places are int64."""
 
     place: Any
     """First bin of each window, and the number of bins; (window + 1,)."""
@@ -49,7 +48,10 @@ class Tables(NamedTuple):
     offset: Any
     cap: Any
     """Limit over the neighbours' mean logarithm, maybe infinite; (block,)."""
-    block_of: Any
+    block: Any
+    """First bin of each block, and the number of bins; (block + 1,)."""
+    blocks: Any
+    """First block of each window, and the number of blocks; (window + 1,)."""
     tested: Any
     gain: Any
     heard: Any
@@ -62,42 +64,30 @@ class Tables(NamedTuple):
     """(window, 1 + most looks, 4)"""
 
 
-class Memory(NamedTuple):
-    """What one call moves on, in place: the wrapper's own copies."""
-
-    background: Any
-    sums: Any
-    learned: Any
-
-
-class Work(NamedTuple):
-    """Room for one tile of rows, (row, bin) each; the last three are for logarithms."""
-
-    expected: Any
-    line: Any
-    ratio: Any
-    louder: Any
-    cap: Any
-    own: Any
-    fraction: Any
-    exponent: Any
-    part: Any
-    running: Any
-
-
-_INT, _FLOAT = u8[::1], f8[::1]
+_INT, _FLOAT = i8[::1], f8[::1]
 TABLES = types.NamedTuple(
     (
-        _INT, _INT, _INT, _FLOAT, _INT, u8[:, ::1], *(_FLOAT,) * 3, _INT, *(_FLOAT,) * 5, i8[::1],
+        *(_INT,) * 3, _FLOAT, _INT, i8[:, ::1], *(_FLOAT,) * 3, *(_INT,) * 2, *(_FLOAT,) * 5, _INT,
         f8[:, :, ::1],
     ),
     Tables,
 )  # fmt: skip
-RULES = types.NamedTuple((f8,) * 7 + (u8,), Rules)
-MEMORY = types.NamedTuple((f8[:, ::1], f8[:, ::1], i8[:, ::1]), Memory)
-WORK = types.NamedUniTuple(f8[:, ::1], 10, Work)
+RULES = types.NamedUniTuple(f8, 7, Rules)
+MEMORY = types.Tuple((read(f8, 2), read(f8, 2), read(i8, 2)))
+"""What a call reads: background, sums, learned (`oscillations.OscillationState`)."""
+MOVED = types.Tuple((f8[:, ::1], f8[:, ::1], i8[:, ::1]))
+"""The same, moved on."""
 
 
-def work(bins: int) -> Work:
-    """Room for a tile."""
-    return Work(*(np.empty((TILE, bins + 1)) for _ in Work._fields))
+def aligned(count: int) -> Any:
+    """So many numbers from the begin of a line on; (count,) float64."""
+    found = np.empty(count + LANES)
+    return found[(-found.ctypes.data % LINE_BYTES) // 8 :][:count]
+
+
+@inner
+def room(count: Any) -> Any:
+    """The same, within a kernel."""
+    found = np.empty(count + LANES)
+    place = (-found.ctypes.data % LINE_BYTES) // 8
+    return found[place : place + count]

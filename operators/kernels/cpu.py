@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -13,25 +14,33 @@ from operators.extremes import MIDDLE, Moments
 from operators.noise import NoiseState
 
 from . import Frame, FramePlan, Kernels, Scan, StepPlan
+from ._compiled import alone
 from ._diversity import moves, peaks
+from ._lanes import LANES
 from ._periodogram import periodogram, plan
 from ._seconds import lagged, means, medians, middles, pushed, slowed, stats
 from ._steps import ratios, switched
 from ._sums import changed, counted, largest, node_sums, voted
 
-__all__ = ["KERNELS", "frame", "periodogram", "plan", "scan", "two_threshold"]
+__all__ = ["KERNELS", "frame", "kernels", "periodogram", "plan", "scan", "two_threshold"]
 
 _LEVELS = np.array(MIDDLE)
 _GROUPS = np.array(_reference_steps.GROUPS, np.int64)
 
 
 def _parts() -> Any:
-    """Of each box: places of the newer and the older one, the newer's length, its own."""
-    windows, rows = _reference_steps.WINDOWS, [(0, 0, 0, 1)]
+    """
+    Of each box: places of the newer and the older one, the newer's length, its own; ticks before
+    the newest of which longer ones need its sum.
+    """
+    windows, rows = _reference_steps.WINDOWS, [[0, 0, 0, 1, 0]]
     for window in windows[1:]:
         half = 1 << (window.bit_length() - 1)
         newer = half // 2 if half == window else half
-        rows.append((windows.index(newer), windows.index(window - newer), newer, window))
+        rows.append([windows.index(newer), windows.index(window - newer), newer, window, 0])
+    for newer, older, shift, _, before in reversed(rows[1:]):
+        rows[newer][4] = max(rows[newer][4], before)
+        rows[older][4] = max(rows[older][4], before + shift)
     return np.array(rows, np.int64)
 
 
@@ -93,15 +102,22 @@ def _together(second: tuple[Any, Any], peak_w: Any, threshold_w: Any, plan: Fram
     return np.where((count >= plan.least) & (total_w > 0), together, 0.0)
 
 
-def scan(path_w: Any, path_ok: Any, past_z_w: Any, since: Any, plan: StepPlan) -> Scan:
-    """As `reference.scan`."""
+def scan(
+    path_w: Any, path_ok: Any, past_z_w: Any, since: Any, plan: StepPlan, *, share: Any = alone
+) -> Scan:
+    """As `reference.scan`; nodes are shared."""
     rows, ticks = path_w.shape[0], path_w.shape[1] - plan.coefficients.shape[1]
     best, place = np.zeros((2, rows, ticks)), np.zeros((2, rows, ticks), np.int64)
     greatest = np.zeros((rows, len(_GROUPS)))
     z_w = np.concatenate([past_z_w, np.empty((rows, ticks))], axis=1)
     path = (np.ascontiguousarray(path_w), np.ascontiguousarray(path_ok), since)
-    windows, out = (_PARTS, _GROUPS), (greatest, z_w)
-    ratios(path, tuple(plan), windows, (best[0], best[1]), (place[0], place[1]), out)
+    judged, out = tuple(plan), (greatest, z_w)
+
+    def some(first: int, last: int) -> None:
+        windows = (_PARTS, _GROUPS, (first, last))
+        ratios(path, judged, windows, (best[0], best[1]), (place[0], place[1]), out)
+
+    share(some, -(-rows // LANES), rows * z_w.shape[1])
     return Scan(best[0], best[1], place[0], place[1], greatest, z_w)
 
 
@@ -148,9 +164,9 @@ def second_stats(x_w: Any, valid: Any, *, samples_per_second: int) -> tuple[Any,
 
 def remember(peak_w: Any, keep: Any, state: NoiseState) -> NoiseState:
     """As `noise.remember`."""
-    peaks_w, warm_s = state.peaks_w.copy(), state.warm_s.copy()
-    pushed(np.ascontiguousarray(peak_w), np.ascontiguousarray(keep), peaks_w, warm_s)
-    return NoiseState(peaks_w, warm_s)
+    new = np.empty_like(state.peaks_w), np.empty_like(state.warm_s)
+    pushed(np.ascontiguousarray(peak_w), np.ascontiguousarray(keep), tuple(state), new)
+    return NoiseState(*new)
 
 
 def noise_scale(state: NoiseState) -> Any:
@@ -203,6 +219,14 @@ def block_moments(maxima: Any, filled: Any) -> Moments:
 
 def _warm() -> None:
     """Compiled or loaded with this module's import: the signatures are stated."""
+
+
+def kernels(share: Any) -> Kernels:
+    """The same, with rows shared: ``share(job, count, numbers)`` calls ``job(first, last)``."""
+    return KERNELS._replace(
+        scan=functools.partial(scan, share=share),
+        periodogram=functools.partial(periodogram, share=share),
+    )
 
 
 KERNELS = Kernels(

@@ -100,9 +100,10 @@ def scan(path_w: Any, path_ok: Any, past_z_w: Any, since: Any, plan: StepPlan) -
 
 
 def periodogram(
-    x_w: Any, valid: Any, state: OscillationState, *, plan: Any
+    x_w: Any, valid: Any, state: OscillationState, *, plan: Any, told: str = "all"
 ) -> tuple[Found, OscillationState]:
-    """`oscillations.periodogram`, and the greatest of each row and hop."""
+    """`oscillations.periodogram`, and the greatest of each row and hop; tells all always."""
+    del told
     xp = array_namespace(x_w)
     *found, state = oscillations.periodogram(x_w, valid, state, plan=plan)
     found = [xp.permute_dims(y, (2, 0, 1)) for y in found]

@@ -2,8 +2,8 @@
 The hot path by size: ``make bench-kernels``, or ``python -m tests.bench.kernels``.
 
 Prints a table and adds it to ``build/bench.json`` under ``kernels``. What is counted, and what the
-figures were when: docs/performance.md. All is one thread, and its CPU time is what is told: other
-work on the machine shows less in it than in a clock.
+figures were when: docs/performance.md. All is one thread unless ``--threads`` says otherwise, and
+CPU time is what is told: other work on the machine shows less in it than in a clock.
 """
 
 from __future__ import annotations
@@ -183,9 +183,10 @@ def main() -> int:
     parser.add_argument("--racks", type=int, nargs="+", default=[1000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--engine", type=int, nargs="+", default=[1000, 10_000])
     parser.add_argument("--seconds", type=int, default=40)
+    parser.add_argument("--threads", type=int, default=1, help="of the engine; 0: all there are")
     parser.add_argument("--out", type=Path, default=OUT, help="where the JSON goes")
     args = parser.parse_args()
-    device, facts = choose("cpu"), machine()
+    device, facts = choose("cpu", args.threads), machine()
     for name, value in facts.items():
         print(f"{name:16} {value}")
     figures = list(copied())

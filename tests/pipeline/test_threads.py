@@ -1,0 +1,102 @@
+"""Rows shared between threads: the same bits, nothing left undone, no pool lost in a fork."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from operators import oscillations
+from operators.kernels import cpu
+from pipeline import threads
+from pipeline.threads import shared
+from tests.operators.test_kernels import BANKS, frozen, nodes, signal
+
+WAIT_S = 10
+
+
+@pytest.fixture(autouse=True)
+def _share_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "LEAST_NUMBERS", 0)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_how_many_threads_changes_no_bit(count: int) -> None:
+    """Spectra and steps have the bits they have with one."""
+    rate, spans, hop_s = BANKS["long"]
+    design = oscillations.design(rate, windows=spans, hop_s=hop_s, pfa=1e-9)
+    x, ok = signal(np.random.default_rng(4), 61, 10 * design.hop)
+    start = oscillations.start(x[:, :1], design=design, until_hop=design.hop)
+    *given, plan = nodes(np.random.default_rng(3), 41, 100)
+    several, one = cpu.kernels(shared(count)), cpu.KERNELS
+    (found, state), (alone, then) = (
+        kernels.periodogram(x, ok, start, plan=cpu.plan(design, x)) for kernels in (several, one)
+    )
+    for a, b in zip((*found, *state), (*alone, *then), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(several.scan(*frozen(*given), plan), one.scan(*given, plan), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_every_part_is_done_once() -> None:
+    """Parts cover all rows, none twice, also where there are fewer rows than threads."""
+    for count in (1, 2, 3, 64, 1001):
+        done = np.zeros(count, int)
+
+        def job(first: int, last: int, done: np.ndarray = done) -> None:
+            done[first:last] += 1
+
+        shared(4)(job, count, 1)
+        np.testing.assert_array_equal(done, 1)
+
+
+def test_a_busy_pool_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no thread has begun, the caller does; here the only other one is held."""
+    pool, begun, held = threads._Pool(), threading.Event(), threading.Event()
+    monkeypatch.setattr(threads, "_POOL", pool)
+
+    def hold(_first: int, _last: int) -> None:
+        begun.set()
+        held.wait(WAIT_S)
+
+    pool.submit(hold, 0, 1)
+    assert begun.wait(WAIT_S)
+    by: set[str] = set()
+    shared(2)(lambda _first, _last: by.add(threading.current_thread().name), 100, 1)
+    held.set()
+    assert by == {threading.current_thread().name}
+
+
+@pytest.mark.parametrize("bad", [0, 50])
+def test_what_fails_is_told(bad: int) -> None:
+    """A part that fails, the caller's or another's: its error, after all parts are over."""
+
+    def job(first: int, _last: int) -> None:
+        if first == bad:
+            raise ArithmeticError(first)
+
+    with pytest.raises(ArithmeticError):
+        shared(2)(job, 100, 1)
+
+
+def test_little_is_done_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small sites do not pay for threads."""
+    monkeypatch.setattr(threads, "LEAST_NUMBERS", 1000)
+    parts: list[tuple[int, int]] = []
+    shared(2)(lambda first, last: parts.append((first, last)), 100, 999)
+    assert parts == [(0, 100)]
+
+
+def test_a_forked_process_makes_its_own_pool() -> None:
+    """Threads do not survive a fork: the child's parts are done all the same."""
+    shared(2)(lambda _first, _last: None, 100, 1)
+    child = os.fork()
+    if not child:
+        done, forgotten = np.zeros(100, int), threads._POOL._made is None
+
+        def job(first: int, last: int) -> None:
+            done[first:last] += 1
+
+        shared(2)(job, 100, 1)
+        os._exit(0 if forgotten and (done == 1).all() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
