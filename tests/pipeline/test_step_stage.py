@@ -129,7 +129,7 @@ def test_a_block_whose_step_is_seen_in_the_next_is_not_learned():
 
 
 def test_what_moves_a_node_too_little_to_be_seen_is_its_new_level_too():
-    """The substation's step is a fifth as large at a PDU: one alarm, none there half a minute on."""
+    """A fifth of the substation's step at a PDU: one alarm, and none there half a minute on."""
     path_w = noise(7000, seed=3)
     path_w[:, 6000:] += np.array([3.0, 0.6, 0.0])[:, None]
     top = types.SimpleNamespace(level="substation", parent=-1)
