@@ -9,7 +9,7 @@ from array_api_compat import array_namespace
 from . import _arrays
 from ._oscillation_design import EULER, Neighbours, OscillationDesign
 
-__all__ = ["OscillationPlan", "to_namespace"]
+__all__ = ["OscillationPlan", "heard", "to_namespace"]
 
 SUMMED_S = 60.0
 """Longer windows are not summed over time: it takes their sums hours, in which no noise stays as
@@ -42,6 +42,11 @@ class OscillationPlan(NamedTuple):
     """1 / threshold of the sums; 0 for guard bins."""
 
 
+def heard(design: OscillationDesign) -> Any:
+    """1 / threshold of the sums; 0 for guard bins and in windows longer than `SUMMED_S`; (bin,)."""
+    return design.tested * (design.width_hz >= 1 / SUMMED_S) / design.height
+
+
 def to_namespace(design: OscillationDesign, like: Any) -> OscillationPlan:
     """Return the design with its tables in the library, dtype and device of ``like``."""
     xp = array_namespace(like)
@@ -55,7 +60,6 @@ def to_namespace(design: OscillationDesign, like: Any) -> OscillationPlan:
         )
 
     windows, most, _ = design.bars.shape
-    summed = design.width_hz >= 1 / SUMMED_S
     offset = design.wide.offset[design.wide.block_of]
     return OscillationPlan(
         design,
@@ -75,5 +79,5 @@ def to_namespace(design: OscillationDesign, like: Any) -> OscillationPlan:
         _arrays.table(design.drift[1], like),
         _arrays.table(offset, like),
         _arrays.table(np.where(np.isfinite(offset), CAP * math.exp(EULER), np.inf), like),
-        _arrays.table(design.tested * summed / design.height, like),
+        _arrays.table(heard(design), like),
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from operators import _check
 from operators._oscillation_design import NARROW, OscillationDesign
-from operators._oscillation_plan import CAP
+from operators._oscillation_plan import CAP, heard
 from operators.oscillations import (
     CLIP,
     FROZEN,
@@ -58,7 +58,7 @@ def plan(design: OscillationDesign, _like: Any) -> Plan:
         _float(wide.weight), _float(wide.offset),
         _float(np.where(whole, CAP * np.exp(_EULER), np.inf)),
         _int(block), _int(np.searchsorted(block, places)),
-        _float(design.tested), _float(design.gain), _float(design.tested / design.height),
+        _float(design.tested), _float(design.gain), _float(heard(design)),
         _float(design.drift[0]), _float(design.drift[1]), _int(design.memory), _float(design.bars),
     ))  # fmt: skip
     tiny = float(np.sqrt(np.finfo(np.float64).smallest_normal))
