@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -16,6 +18,12 @@ _SETTINGS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 """No ``fastmath`` and no parallel reductions: the order of additions is the code's."""
 
 
+SOURCES = hashlib.sha256(
+    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+).hexdigest()
+"""Of all kernels: compiled code on disk counts while none of them has changed."""
+
+
 def read(dtype: Any, ndim: int) -> Any:
     """The type of an array that is only read; any C-contiguous one will do."""
     return types.Array(dtype, ndim, "C", readonly=True)
@@ -27,7 +35,14 @@ def compiled(*signatures: Any) -> Any:
 
 
 def _made(signatures: list[Any], function: Any) -> Any:
-    return numba.njit(signatures, cache=True, **_SETTINGS)(function)
+    made = numba.njit(**_SETTINGS)(function)
+    made.enable_caching()
+    # Numba asks for the age of the function's own file only; what it calls may be in another
+    made._cache._cache_file._source_stamp = SOURCES
+    for signature in signatures:
+        made.compile(signature)
+    made.disable_compile()
+    return made
 
 
 inner = numba.njit(**_SETTINGS)

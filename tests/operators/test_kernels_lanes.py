@@ -2,13 +2,13 @@
 
 import math
 
+import numba
 import numpy as np
 import pytest
-from numba import types
 
 from operators import oscillations
-from operators.kernels import cpu
-from operators.kernels._compiled import compiled, f8
+from operators.kernels import _spectra, cpu
+from operators.kernels._compiled import SOURCES
 from operators.kernels._fourier import POINT
 from operators.kernels._lanes import exponential, load, logarithm, store
 from operators.kernels._tables import aligned
@@ -18,7 +18,7 @@ from tests.operators.test_kernels import BANKS, signal
 FEWEST = 0.8
 
 
-@compiled(types.void(f8[::1], f8[::1], f8[::1]))
+@numba.njit  # not `compiled`: nothing of a test is kept
 def _both(x, logs, back):
     for k in range(0, len(x), 8):
         store(logs, k, logarithm(load(x, k)))
@@ -104,3 +104,9 @@ def test_what_is_not_told_changes_nothing():
             np.testing.assert_array_equal(a, b)
     for name, most in zip(("now", "lasting", "votes"), whole.most, strict=True):
         np.testing.assert_array_equal(getattr(whole, name).max(axis=-1), most)
+
+
+def test_compiled_code_is_as_old_as_all_kernels():
+    """A kernel on disk is not taken when a part that it calls, in another file, has changed."""
+    assert _spectra.look._cache._cache_file._source_stamp == SOURCES
+    assert _spectra.look.stats.cache_path
