@@ -111,11 +111,9 @@ def _window(feed: Feed, low_hz: float, high_hz: float) -> tuple[int, Any] | None
     for place, bank in enumerate(feed.banks):
         design = bank.plan.design
         for look in design.looks:
-            inside = np.zeros(len(design.freq_hz), bool)
-            inside[look.place] = True
-            inside &= design.tested & (design.freq_hz >= low_hz * 0.99)
-            inside &= design.freq_hz <= high_hz
-            freq_hz = design.freq_hz[inside]
-            if len(freq_hz) and freq_hz.max() - freq_hz.min() >= COVERED * (high_hz - low_hz):
-                return place, inside
+            freq_hz = design.freq_hz[look.place]
+            inside = design.tested[look.place] & (freq_hz >= low_hz * 0.99) & (freq_hz <= high_hz)
+            bins = np.flatnonzero(inside)
+            if len(bins) and np.ptp(freq_hz[bins]) >= COVERED * (high_hz - low_hz):
+                return place, slice(*(look.place.start + bins[[0, -1]] + (0, 1)))
     return None
