@@ -101,7 +101,7 @@ def fitted(found: Moments, heavy: Any, *, prior: tuple[Any, Any, float]) -> Tail
     return Tail((count * where + weight * place) / (count + weight), scale, error)
 
 
-def level(law: Tail, heavy: Any, *, exceed: float, least: float) -> Any:
+def level(law: Tail, heavy: Any, *, exceed: float, least: float, doubt: Any = 2.0) -> Any:
     """
     Level that a block's maximum passes with a given probability.
 
@@ -114,8 +114,9 @@ def level(law: Tail, heavy: Any, *, exceed: float, least: float) -> Any:
     exceed : float
         Probability per block, 0 to 1.
     least : float
-        The prior's scale. What a wider one has over it and two errors is added three times,
-        by 0.25 at most.
+        The prior's scale. What a wider one has over it is added three times, by 0.25 at most.
+    doubt : float or array, shape (channel,)
+        How many errors of the scale are no such excess.
 
     Returns
     -------
@@ -123,7 +124,7 @@ def level(law: Tail, heavy: Any, *, exceed: float, least: float) -> Any:
         ``location - scale ln(-ln(1 - exceed))``.
     """
     xp = array_namespace(law.scale)
-    over = xp.maximum(law.scale - least * (1 + 2 * law.error), xp.zeros_like(law.scale))
+    over = xp.maximum(law.scale - least * (1 + doubt * law.error), xp.zeros_like(law.scale))
     more = xp.minimum(_CONVEX * over, xp.full_like(law.scale, _CONVEX_MOST * least))
     wide = (law.scale + more) * (1 + xp.where(heavy, law.error, 0.3 * law.error))
     return law.location + wide * -math.log(-math.log1p(-exceed))

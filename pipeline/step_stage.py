@@ -16,6 +16,7 @@ from pipeline.step_state import (
     BLOCK_S,
     BLOCKS,
     FIT_S,
+    FITS,
     ORDER,
     StepTrack,
     start,
@@ -48,6 +49,10 @@ SHORT_GROUPS = 2
 SPIKE, SPIKY_SHARE, KNOWN_BLOCKS = 12.5, 0.02, 30
 """Tails are heavy where more than this share of blocks holds a single sample of 5 sigma (once in
 16,000 in Gaussian noise), and until so many blocks are known."""
+LONE = 2.0
+"""Errors of a scale that say nothing of a node without peers; the scale of several is known."""
+YOUNG = 2.0
+"""Errors of a whitener's gain, by how much more of it there will be, that widen its thresholds."""
 LEAST_NOISE = 1e-5
 """Share of the site's power below which no noise is believed."""
 DAY_S = 86_400
@@ -84,6 +89,7 @@ class StepStage:
         self._gaussian = [(place + shift, scale, far - place) for place, scale, far in GAUSSIAN]
         levels = np.array([layout.nodes[row].level for row in layout.watched])
         self._peers = [levels == level for level in sorted(set(levels.tolist()))]
+        self._doubt = np.where(sum(rows * (rows.sum() > 2) for rows in self._peers), 0.0, LONE)
         self._windows = np.array(steps.WINDOWS)
         above = [set(_above(layout, row)) for row in layout.watched]
         self._under = np.array([[row in rows for rows in above] for row in layout.watched])
@@ -257,8 +263,11 @@ class StepStage:
         wide = self._pooled(law.scale.reshape(shape) / scale, track.heavy)
         law = law._replace(location=law.location + np.tile(on, self._watched), scale=wide.ravel())
         heavy = np.repeat(track.heavy, groups)
-        level = extremes.level(law, heavy, exceed=self.exceed, least=1.0)
-        return np.sqrt(2 * level.reshape(shape))
+        doubt = np.repeat(self._doubt, groups)
+        level = extremes.level(law, heavy, exceed=self.exceed, least=1.0, doubt=doubt)
+        young = np.sqrt(ORDER / np.maximum(track.fit_samples.sum(axis=1), 1))
+        young = np.maximum(young - np.sqrt(ORDER / (FITS * FIT_S * self._pace * self._per_s)), 0.0)
+        return np.sqrt(2 * level.reshape(shape)) * (1 + YOUNG * young[:, None])
 
     def _pooled(self, scale: Any, heavy: Any) -> Any:
         """No node's tail is believed to be shorter than that of its level's nodes on average."""
