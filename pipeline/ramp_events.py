@@ -32,6 +32,8 @@ SHIFT = 0.5
 """Beside an oscillation the mean over a period must move by so many amplitudes, and stay."""
 FIRST_SWINGS_S = 30
 """So long before an oscillation opens its first swings may have begun."""
+LIKELY = 0.9
+"""Share of the greatest likelihood at which an onset is as likely: movements have slow edges."""
 LEVEL = 1.25
 """But not where the mean over a period moved by more than so many amplitudes."""
 SWUNG = 0.25
@@ -209,11 +211,12 @@ class RampEvents:
         )
 
     def _since(self, way_w: Any, window: int) -> int:
-        """Samples since the likeliest onset: windows come in steps of up to a half."""
+        """Samples since the first of the likely onsets: windows come in steps of up to a half."""
         moved_w = way_w[-window:] - mean(way_w[-window - self._before : -window])
         counts = np.arange(1, window + 1)
         likely = np.maximum(np.cumsum(moved_w[::-1]), 0.0) ** 2 / counts
-        return int(np.argmax(np.where(2 * counts >= window, likely, -1.0))) + 1
+        likely[: (window - 1) // 2] = -1.0
+        return int(np.flatnonzero(likely >= LIKELY * likely.max())[-1]) + 1
 
     def _moves(self, ways_w: Any, here: int, windows: Any) -> tuple[Any, Any]:
         """How far each way moved within its window, and what of it has lasted; (watched,)."""

@@ -51,8 +51,8 @@ SPIKE, SPIKY_SHARE, KNOWN_BLOCKS = 12.5, 0.02, 30
 16,000 in Gaussian noise), and until so many blocks are known."""
 LONE = 2.0
 """Errors of a scale that say nothing of a node without peers; the scale of several is known."""
-YOUNG = 2.0
-"""Errors of a whitener's gain, by how much more of it there will be, that widen its thresholds."""
+YOUNG = 1.0
+"""Errors of a young whitener's gain, over those of a full one, that widen its thresholds."""
 LEAST_NOISE = 1e-5
 """Share of the site's power below which no noise is believed."""
 DAY_S = 86_400
