@@ -218,12 +218,12 @@ class StepStage:
         filled = np.arange(BLOCKS) >= BLOCKS - track.blocks[:, None]
         spiky = (filled & (track.maxima[:, 0, :] > SPIKE)).sum(axis=1)
         track.heavy = (track.blocks < KNOWN_BLOCKS) | (spiky > SPIKY_SHARE * track.blocks)
-        track.limits = self._limits(track, filled)
         young = track.fit_samples.sum(axis=1) == 0
         whole = end_ns // NS_PER_S % (FIT_S * self._pace) == 0
         if whole or young.any():
             rested = track.calm >= FIT_S // BLOCK_S
             self._fit(track, (rested & whole) | (settled & young), stop, least_w)
+        track.limits = self._limits(track, filled)
         self._rebase(track, track.alarmed_s == 0)
         past = slice(stop - steps.TAIL - ORDER, stop)
         anew = self._kernels.scan(

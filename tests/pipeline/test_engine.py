@@ -203,7 +203,7 @@ def test_a_hole_of_more_than_an_hour_closes_events_and_learns_anew():
     engine = Engine(bench.aligner.layout, DetectSettings(), choose("cpu"))
     rng = np.random.default_rng(0)
     x = rng.normal(9e3, 20, (4, 200))
-    x[:, 180:] -= 5e3
+    x[:, 190:] -= 5e3
     blocks_of(bench, {"g": (x, 10)}, "g")
     for k in range(5):
         bench.send("g", 4000 + k, rng.normal(9e3, 20, (4, 10)))
