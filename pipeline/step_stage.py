@@ -207,7 +207,7 @@ class StepStage:
         teaches = (
             ~track.disturbed & (track.sigma_w > 0) & (track.since >= self._block_s * self._per_s)
         )
-        track.calm = np.where(track.disturbed, 0, track.calm + 1)
+        track.calm = np.where(track.disturbed, 0, np.minimum(track.calm + 1, FIT_S // BLOCK_S))
         calm = track.waits & ~track.disturbed
         pushed = np.concatenate([track.maxima[:, :, 1:], track.waiting[:, :, None]], axis=2)
         track.maxima = np.where(calm[:, None, None], pushed, track.maxima)
