@@ -115,5 +115,6 @@ def _window(feed: Feed, low_hz: float, high_hz: float) -> tuple[int, Any] | None
             inside = design.tested[look.place] & (freq_hz >= low_hz * 0.99) & (freq_hz <= high_hz)
             bins = np.flatnonzero(inside)
             if len(bins) and np.ptp(freq_hz[bins]) >= COVERED * (high_hz - low_hz):
-                return place, slice(*(look.place.start + bins[[0, -1]] + (0, 1)))
+                first, last = look.place.start + bins[0], look.place.start + bins[-1]
+                return place, slice(first, last + 1)
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from pipeline.side_by_side import as_slice
 from schemas.topology import LEVELS, Topology
 from schemas.units import NS_PER_S, Rate
 
-__all__ = ["LevelGrid", "NodeRow", "SiteLayout"]
+__all__ = ["LevelGrid", "NodeRow", "SiteLayout", "above"]
 
 FRAME_MIN_S = 0.1
 SMALL_SITE_CHANNELS = 64
@@ -256,14 +256,15 @@ class SiteLayout:
 
     def ancestor(self, rows: list[int]) -> int:
         """The lowest node above (or at) all the given node rows."""
-        paths = []
-        for row in rows:
-            path = [row]
-            while self.nodes[path[-1]].parent >= 0:
-                path.append(self.nodes[path[-1]].parent)
-            paths.append(path[::-1])
+        paths = [[row, *above(self.nodes, row)][::-1] for row in rows]
         common = [steps[0] for steps in zip(*paths, strict=False) if len(set(steps)) == 1]
         return common[-1]
+
+
+def above(nodes: Sequence[NodeRow], row: int) -> Iterator[int]:
+    """Nodes above one, the nearest first."""
+    while (row := nodes[row].parent) >= 0:
+        yield row
 
 
 def _nodes(topology: Topology) -> tuple[NodeRow, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from operators import budget, extremes, steps, whitening
 from operators.kernels import Kernels, StepPlan
 from pipeline.detect import DetectSettings
-from pipeline.layout import SiteLayout
+from pipeline.layout import SiteLayout, above
 from pipeline.step_state import (
     BASE_LAG_S,
     BLOCK_S,
@@ -91,8 +90,8 @@ class StepStage:
         self._peers = [levels == level for level in sorted(set(levels.tolist()))]
         self._doubt = np.where(sum(rows * (rows.sum() > 2) for rows in self._peers), 0.0, LONE)
         self._windows = np.array(steps.WINDOWS)
-        above = [set(_above(layout, row)) for row in layout.watched]
-        self._under = np.array([[row in rows for rows in above] for row in layout.watched])
+        over = [set(above(layout.nodes, row)) for row in layout.watched]
+        self._under = np.array([[row in rows for rows in over] for row in layout.watched])
 
     def start(self) -> StepTrack:
         """The memory before the first tick."""
@@ -277,12 +276,6 @@ class StepStage:
                 usual = _total(np.where(known, scale.T, 0.0)) / known.sum()
                 scale = np.where(known[:, None], np.maximum(scale, usual), scale)
         return scale
-
-
-def _above(layout: SiteLayout, row: int) -> Iterator[int]:
-    """Nodes above one."""
-    while (row := layout.nodes[row].parent) >= 0:
-        yield row
 
 
 def _plan(track: StepTrack) -> StepPlan:
