@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from operators import steps
+from pipeline import ramp_swings
 from pipeline.detect import DetectSettings
 from pipeline.layout import SiteLayout
 from pipeline.ramp_census import Census
-from pipeline.ramp_record import mean, record, settled_w, sign_of
+from pipeline.ramp_record import mean, record, sign_of
 from pipeline.ramp_state import OpenOscillation, OpenRamp, RampTrack, RampView
 from pipeline.step_stage import CLIP, RING_S
+from pipeline.step_state import StepTrack
 from schemas.events import Quality, SiteEvent, StepTest, event_id
 from schemas.units import NS_PER_S
 
@@ -28,18 +29,8 @@ CENSUS_S = 9
 BEFORE_S = 1.0
 """What was before an onset is the mean of so much."""
 LONGEST_S = 10
-SHIFT = 0.5
-"""Beside an oscillation the mean over a period must move by so many amplitudes, and stay."""
-FIRST_SWINGS_S = 30
-"""So long before an oscillation opens its first swings may have begun."""
 LIKELY = 0.9
 """Share of the greatest likelihood at which an onset is as likely: movements have slow edges."""
-LEVEL = 1.25
-"""But not where the mean over a period moved by more than so many amplitudes."""
-SWUNG = 0.25
-"""And one of which no more than this share is left when it closes beside an oscillation."""
-SWING = 3.0
-"""A ramp no deeper than this many amplitudes was a swing of the oscillation."""
 
 
 class RampEvents:
@@ -72,7 +63,7 @@ class RampEvents:
         self, track: RampTrack, view: RampView, oscillations: list[OpenOscillation]
     ) -> list[SiteEvent]:
         """Work off one block's ticks in order; ``track`` is the caller's own copy and moves on."""
-        if not track.open and not view.triggers.active.any():
+        if not track.open and not oscillations and not view.triggers.active.any():
             return []
         return [
             event
@@ -82,31 +73,12 @@ class RampEvents:
 
     def absorb(self, track: RampTrack, into: SiteEvent, time_ns: int) -> list[SiteEvent]:
         """Close the ramps that were the first swings of an oscillation which has now opened."""
-        events, amplitude_w = [], into.amplitude_w or 0.0
-        for ramp in list(track.open):
-            recent = time_ns - ramp.onset_ns <= FIRST_SWINGS_S * NS_PER_S
-            swing = ramp.depth_w <= SWING * amplitude_w
-            shift_w = self._shift_w(ramp, into.freq_hz or math.inf)
-            if recent and swing and (shift_w is None or shift_w <= LEVEL * amplitude_w):
-                track.open.remove(ramp)
-                ramp.merged_into = into.event_id
-                events.append(record(self._layout, ramp, "closed", time_ns))
+        events = []
+        for ramp in ramp_swings.were_first(track.open, into, time_ns, self._per_s):
+            track.open.remove(ramp)
+            ramp.merged_into = into.event_id
+            events.append(record(self._layout, ramp, "closed", time_ns))
         return events
-
-    def _shift_w(self, ramp: OpenRamp, freq_hz: float) -> float | None:
-        """By how much the mean over the newest period has moved, W; None before there are two."""
-        period = max(round(self._per_s / freq_hz), 1)
-        after_w = ramp.path_w[ramp.onset_tick :]
-        return mean(np.array(after_w[-period:])) if len(after_w) >= 2 * period else None
-
-    def _swing_of(self, ramp: OpenRamp, oscillations: list[OpenOscillation]) -> str | None:
-        """The oscillation a ramp was a swing of: of its depth little is left."""
-        if not oscillations:
-            return None
-        largest = max(oscillations, key=lambda o: o.amplitude_w)
-        return (
-            largest.event_id if settled_w(self._layout, ramp)[0] <= SWUNG * ramp.depth_w else None
-        )
 
     def finish(self, track: RampTrack, time_ns: int, quality: Quality) -> list[SiteEvent]:
         """Close what is open."""
@@ -125,11 +97,12 @@ class RampEvents:
         for direction in (0, 1):
             ramp = next((r for r in track.open if r.direction == direction), None)
             if ramp is None:
-                able = self._able(view, k, direction, beside=bool(oscillations))
+                beside = bool(oscillations)
+                able = self._able(view, k, direction, beside=beside)
                 if not able.any():
                     continue
                 rank = sum(r.opened_ns == time_ns for r in track.open)
-                begun = self._begin(view, k, (direction, able), rank)
+                begun = self._begin(view, k, (direction, able, beside), rank)
                 if begun is None or not self._shifts(begun, view, k, oscillations):
                     continue
                 self._census.take(begun, view, k)
@@ -160,22 +133,30 @@ class RampEvents:
         ramp.grown_w = ramp.depth_w if grows else ramp.grown_w
         alive = view.triggers.active[ramp.direction, :, k].any() and not oscillations
         ramp.calm_ticks = 0 if alive or grows else ramp.calm_ticks + 1
-        if ramp.calm_ticks >= self._detect.ramp_close_s * self._per_s:
+        if ramp.calm_ticks >= self._rest(oscillations):
             track.open.remove(ramp)
-            ramp.merged_into = self._swing_of(ramp, oscillations)
+            ramp.merged_into = ramp_swings.of_one(self._layout, ramp, oscillations)
             return [record(self._layout, ramp, "closed", time_ns)]
         if before != (ramp.kind, ramp.node) or self._grew(ramp, time_ns):
             return [self._tell(ramp, "update", time_ns)]
         return []
 
+    def _rest(self, oscillations: list[OpenOscillation]) -> float:
+        """Ticks without growth that end a ramp: at least those its shift of the mean would take."""
+        return max(self._detect.ramp_close_s, 3 * ramp_swings.slowest_s(oscillations)) * self._per_s
+
     def _able(self, view: RampView, k: int, direction: int, *, beside: bool) -> Any:
-        """Where a ramp may begin; beside an oscillation also the way back of one that stays."""
+        """Where a ramp may begin; beside an oscillation also ways back, and at least the top."""
         active = view.triggers.active[:, :, k]
         able = active[direction] & (view.triggers.ratio[direction, :, k] >= 1)
-        return able | active[1 - direction] if beside else able
+        able = able | active[1 - direction] if beside else able
+        return self._height == self._height.max() if beside and not able.any() else able
 
-    def _begin(self, view: RampView, k: int, at: tuple[int, Any], rank: int) -> OpenRamp | None:
-        (direction, able), layout, time_ns = at, self._layout, int(view.tick_end_ns[k])
+    def _begin(
+        self, view: RampView, k: int, at: tuple[int, Any, bool], rank: int
+    ) -> OpenRamp | None:
+        (direction, able, beside), layout = at, self._layout
+        time_ns = int(view.tick_end_ns[k])
         found, sign = view.triggers, sign_of(direction)
         ratio = found.ratio[direction, :, k]
         here, pre = self._ring + k, self._before
@@ -184,7 +165,7 @@ class RampEvents:
         moved_w, lasting_w = self._moves(ways_w, here, windows)
         floor_w = self._floor_share * view.reference_w
         lasts = ~found.track.heavy | (lasting_w >= np.maximum(floor_w, 0.5 * moved_w))
-        able = able & (moved_w >= floor_w) & lasts
+        able = able & (beside | (moved_w >= floor_w) & lasts)
         if not able.any():
             return None
         watched = int(np.argmax(np.where(able, self._height * 1e9 + ratio, -1.0)))
@@ -260,29 +241,16 @@ class RampEvents:
     def _shifts(
         self, ramp: OpenRamp, view: RampView, k: int, oscillations: list[OpenOscillation]
     ) -> bool:
-        """
-        Beside an open oscillation, only a lasting shift of the mean over a period is a ramp.
+        way_w = sign_of(ramp.direction) * view.triggers.path_w[ramp.watched, : self._ring + k + 1]
+        least_w = self._floor_share[ramp.watched] * view.reference_w
+        floors_w = (least_w, self._noise_w(view.triggers.track, ramp.watched))
+        return ramp_swings.shifts(ramp, way_w, oscillations, self._layout, floors_w)
 
-        Its way is then counted from the mean of the period before.
-        """
-        here = self._ring + k + 1
-        way_w = sign_of(ramp.direction) * view.triggers.path_w[ramp.watched, :here]
-        for oscillation in sorted(oscillations, key=lambda o: -o.freq_hz):
-            period = max(round(self._per_s / oscillation.freq_hz), 1)
-            period = min(period, len(way_w) // 3)
-            first, second, third = (
-                mean(way_w[here - (3 - i) * period : here - (2 - i) * period]) for i in range(3)
-            )
-            shift_w = min(second, third) - first
-            if shift_w < SHIFT * oscillation.amplitude_w:
-                return False
-            ramp.smooth = ramp.onset_tick = period
-            ramp.path_w = (way_w[here - 3 * period :] - first).tolist()
-            ramp.onset_ns = ramp.opened_ns - 2 * period * self._layout.tick_ns
-            ramp.depth_w = ramp.grown_w = third - first
-            ramp.statistic, ramp.threshold = shift_w / oscillation.amplitude_w, SHIFT
-            ramp.test = None
-        return True
+    def _noise_w(self, track: StepTrack, watched: int) -> float:
+        """A node's noise in the mean of a tick about one of another, times its threshold, W."""
+        gain = 1 - float(np.add.reduce(track.coefficients[watched]))
+        limit = float(track.limits[watched, -1])
+        return 2**0.5 * limit * float(track.sigma_w[watched]) / max(gain, 1e-9)
 
     def _walk(self, ramp: OpenRamp, step_w: float) -> None:
         here_w = ramp.path_w[-1] + sign_of(ramp.direction) * step_w

@@ -11,7 +11,7 @@ from pipeline.layout import SiteLayout
 from pipeline.ramp_state import OpenRamp
 from schemas.events import SiteEvent
 
-__all__ = ["mean", "peak_share", "record", "settled_w", "sign_of"]
+__all__ = ["DONE_SHARE", "mean", "peak_share", "record", "settled_w", "sign_of"]
 
 DONE_SHARE = 0.9
 SETTLE_S = 3

@@ -192,7 +192,7 @@ class StepStage:
         self._rebase(track, done)
 
     def _rebase(self, track: StepTrack, rows: Any) -> None:
-        """Baseline: a minute that ended before the longest window, or what there is since."""
+        """Baseline: 90 s that ended before the longest window, or what there is since."""
         old = track.usable[:, : -BASE_LAG_S * self._pace]
         aged = (old.sum(axis=1) >= 10)[:, None]
         use = track.usable & (~aged | (np.arange(track.usable.shape[1]) < old.shape[1]))

@@ -19,8 +19,8 @@ BLOCK_S, BLOCKS = 10, 360
 """Maxima of blocks of this length teach the thresholds; the last hour of them counts."""
 FIT_S, FITS = 20, 30
 """Autocovariances are taken over stretches of this length; the last ten minutes of them count."""
-BASE_LAG_S, BASE_S = 26, 60
-"""The baseline is the mean of a minute that ended this long ago (the longest window)."""
+BASE_LAG_S, BASE_S = 26, 90
+"""The baseline is the mean of 90 s that ended this long ago (the longest window)."""
 MEANS_S = BASE_LAG_S + BASE_S
 
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.device import CPU
+from pipeline.spectra import Spectra
 from replay.suite import yardsticks
 from replay.suite.backgrounds import Serving
 from replay.suite.case import Case, Setup
 from replay.suite.drive import drive
 from replay.suite.recompute import ratios, recomputed_rows
-from replay.suite.recompute_tones import tone_ratios, tone_rows
+from replay.suite.recompute_tones import sum_ratios, tone_ratios, tone_rows
 from replay.suite.rows import Counts, Row, rate_row
 from replay.suite.scene import T0_NS, Scene, nodes_named
 from replay.suite.sites import grouping
@@ -57,6 +59,9 @@ class Quiet(Case, frozen=True, tag="quiet"):
             "events": [(e.kind, e.node_id, (e.opened_ns - T0_NS) / NS_PER_S) for e in run.events],
             "recomputed": ratios(run, nodes_named(self.racks)),
             "tones": tone_ratios(run, nodes_named(self.racks)),
+            "sums": sum_ratios(
+                run, nodes_named(self.racks), Spectra(scene.layout, setup.detect, CPU)
+            ),
             "dP/dt": len(yardsticks.dpdt(poi_w, grouping(self.racks).site_w)),
             "RMS": len(yardsticks.rms(poi_w)),
         }
@@ -71,7 +76,9 @@ class Quiet(Case, frozen=True, tag="quiet"):
         rows = [self._row(what, len(events), days, goal=self.limit, note=f"{told}")]
         again = [x for one in done for x in one["recomputed"]]
         rows += recomputed_rows(self.name, again)
-        rows += tone_rows(self.name, [x for one in done for x in one["tones"]])
+        rows += tone_rows(
+            self.name, *([x for one in done for x in one[k]] for k in ("tones", "sums"))
+        )
         for name in ("dP/dt", "RMS"):
             count = sum(one[name] for one in done)
             beaten = "beaten" if len(events) < count else "not beaten: it raised no more than we"

@@ -19,7 +19,7 @@ __all__ = ["Again", "ratios", "recomputed_rows"]
 _ORDER = 8
 _STRETCH_S, _STRETCHES = 20, 30
 _FIRST_NS = T0_NS + 60 * NS_PER_S
-_BASE_S, _LAG_S, _LEAST_S = 60, 26, 10
+_BASE_S, _LAG_S, _LEAST_S = 90, 26, 10
 _EXACT = 1 - 1e-6
 """Sums in another order may differ in their last digits."""
 _TICK_NS = NS_PER_S // RACK_HZ

@@ -1,12 +1,20 @@
-"""The statistic that opened an oscillation, once more: from the waveform, by other code."""
+"""
+The statistic that opened an oscillation, once more: from the waveform, by other code.
+
+What a single window showed by code of the suite's own; what a sum over time showed, with all the
+noise that it learned before, by the plain operators, which share none with the engine's kernels.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
 import numpy as np
 
+from operators import oscillations
+from pipeline.spectra import Spectra
 from replay.suite.drive import Run
 from replay.suite.rows import Row, share_row
 from replay.suite.scene import T0_NS
@@ -14,9 +22,10 @@ from replay.suite.sites import RACK_HZ
 from schemas.events import SiteEvent, ToneTest
 from schemas.units import NS_PER_S
 
-__all__ = ["amplitude_w", "tone_ratios", "tone_rows"]
+__all__ = ["amplitude_w", "sum_ratios", "tone_ratios", "tone_rows"]
 
 _RISE, _FALL = 0.25, 0.1
+_SAME_S = 1e-6
 _EXACT = 0.98
 """Windows of 80 s and more are of a series made slower, by a filter that is flat to 1 %."""
 
@@ -41,8 +50,8 @@ def tone_ratios(run: Run, nodes: tuple[str, ...]) -> list[float]:
     """
     Of each oscillation that a single window opened: its amplitude then, over the threshold.
 
-    Oscillations that only the sum over time has shown are left out, and so are lines that the
-    ticks of `Run.node_w` do not show.
+    Oscillations that only the sum over time has shown are left out (`sum_ratios`), and so are lines
+    that the ticks of `Run.node_w` do not show.
     """
     found = []
     for event in run.opened:
@@ -62,6 +71,67 @@ def _again_w(power_w: Any, event: SiteEvent, test: ToneTest) -> float:
     return amplitude_w(stretch_w, RACK_HZ, test.freq_hz) / _tick_gain(test)
 
 
+def sum_ratios(run: Run, nodes: tuple[str, ...], spectra: Spectra) -> list[float]:
+    """
+    Of each oscillation that only a sum over time showed: the sum then, over its threshold.
+
+    Of nodes metered as fast as `Run.node_w`. The operators learn their noise from the node's power
+    alone; with the end of any oscillation all sums begin anew, of which the engine keeps the most.
+    """
+    told = [
+        event
+        for event in run.opened
+        if (test := event.tone_test) is not None
+        and test.summed
+        and test.node_id in nodes
+        and test.rate_hz == RACK_HZ
+    ]
+    banks = [bank for feed in spectra.feeds for bank in feed.banks if bank.rate_hz == RACK_HZ]
+    designs = {
+        round(look.samples / RACK_HZ, 6): bank.plan.design
+        for bank in banks
+        for look in bank.plan.design.looks
+    }
+    over = {_tick(event.closed_ns) for event in run.states if event.tone_test and event.closed_ns}
+    return [_sum_again(run.node_w[nodes.index(_test(e).node_id)], e, designs, over) for e in told]
+
+
+def _test(event: SiteEvent) -> ToneTest:
+    if event.tone_test is None:
+        msg = f"event {event.event_id} is no oscillation"
+        raise ValueError(msg)
+    return event.tone_test
+
+
+def _tick(time_ns: int) -> int:
+    return (time_ns - T0_NS) // (NS_PER_S // RACK_HZ)
+
+
+def _sum_again(
+    power_w: Any,
+    event: SiteEvent,
+    designs: dict[float, oscillations.OscillationDesign],
+    over: set[int],
+) -> float:
+    """Through the node's power up to the event's opening, one row by the plain operators."""
+    test, until = _test(event), _tick(event.opened_ns)
+    design = designs[round(test.window_s, 6)]
+    plan = oscillations.to_namespace(design, power_w)
+    state = oscillations.start(power_w[None, :1], design=design, until_hop=design.hop)
+    cuts = sorted({0, until, *(cut for cut in over if cut < until)})
+    lasting = np.zeros((1, len(design.freq_hz), 1))
+    for first, last in itertools.pairwise(cuts):
+        stretch_w = power_w[None, first:last]
+        state = state._replace(sums=np.zeros_like(state.sums))
+        _, found, _, _, state = oscillations.periodogram(
+            stretch_w, np.ones(stretch_w.shape, bool), state, plan=plan
+        )
+        lasting = found if found.shape[-1] else lasting
+    look = next(k for k in design.looks if abs(k.samples / RACK_HZ - test.window_s) < _SAME_S)
+    place = look.place.start + int(np.argmin(np.abs(design.freq_hz[look.place] - test.freq_hz)))
+    return float(lasting[0, place, -1])
+
+
 def _tick_gain(test: ToneTest) -> float:
     """What the mean over a tick leaves of an amplitude that faster metering saw in full."""
     per_tick = round(test.rate_hz / RACK_HZ)
@@ -71,10 +141,13 @@ def _tick_gain(test: ToneTest) -> float:
     return math.sin(per_tick * half) / (per_tick * math.sin(half))
 
 
-def tone_rows(case: str, found: list[float]) -> list[Row]:
+def tone_rows(case: str, found: list[float], sums: list[float]) -> list[Row]:
     """Share of the oscillations whose statistic, computed again, exceeds the threshold."""
-    if not found:
-        return []
-    sure = sum(x > _EXACT for x in found)
-    what = "oscillations whose statistic, recomputed, exceeds its threshold"
-    return [share_row(case, what, (sure, len(found)), 1.0, note=f"least {min(found):.4f} of it")]
+    rows = []
+    for what, again in (("statistic", found), ("sum over time", sums)):
+        if again:
+            sure = sum(x > _EXACT for x in again)
+            name = f"oscillations whose {what}, recomputed, exceeds its threshold"
+            note = f"least {min(again):.4f} of it"
+            rows.append(share_row(case, name, (sure, len(again)), 1.0, note=note))
+    return rows

@@ -13,7 +13,7 @@ from replay.suite import bounds, intervals, yardsticks
 from replay.suite.backgrounds import Noise
 from replay.suite.case import Case, Setup
 from replay.suite.drive import Run, drive
-from replay.suite.recompute_tones import tone_ratios, tone_rows
+from replay.suite.recompute_tones import sum_ratios, tone_ratios, tone_rows
 from replay.suite.rows import Goal, Row, counts_of, share_row
 from replay.suite.scene import METER_NOISE_SHARE, T0_NS, Scene, nodes_named
 from replay.suite.sites import RACK_HZ, grouping
@@ -109,17 +109,23 @@ class _Tones(Case, frozen=True):
         truths = [_truth(scene.site_id, tone) for tone in tones]
         run = drive(scene, self._seconds(), setup.maker(scene.layout, setup.detect, truths))
         late = [_found_s(run, truth) for truth in truths]
-        alarms_s = yardsticks.rms(run.node_w[0])
+        alarms_s, spectra = yardsticks.rms(run.node_w[0]), Spectra(scene.layout, setup.detect, CPU)
         return {
             "trials": [(float(s), *x) for s, x in zip(sizes, late, strict=True)],
             "RMS": [
                 yardsticks.first_after(alarms_s, t.onset_s, t.end_s - t.onset_s) for t in tones
             ],
             "tones": tone_ratios(run, nodes_named(self.racks)),
-            "pfa": Spectra(scene.layout, setup.detect, CPU).pfa,
+            "sums": sum_ratios(run, nodes_named(self.racks), spectra),
+            "pfa": spectra.pfa,
             "others": len(run.events) - sum(x[0] is not None for x in late),
             "days": self._seconds() / 86_400,
         }
+
+    def again(self, done: list[Any]) -> list[Row]:
+        """What opened the oscillations, computed once more."""
+        tones, sums = ([x for one in done for x in one[key]] for key in ("tones", "sums"))
+        return tone_rows(self.name, tones, sums)
 
     def yardstick(self, done: list[Any]) -> Row:
         """The RMS detector on the same sinusoids, and in what it is beaten."""
@@ -176,8 +182,7 @@ class Detection(_Tones, frozen=True, tag="tone-detection"):
                     counts=counts_of([x[1] is not None for x in trials], late, 0, 0.0),
                 )
             )
-        again = tone_rows(self.name, [x for one in done for x in one["tones"]])
-        return [*rows, *again, self.yardstick(done)]
+        return [*rows, *self.again(done), self.yardstick(done)]
 
 
 class Sequential(_Tones, frozen=True, tag="tone-delay"):
@@ -227,8 +232,7 @@ class Sequential(_Tones, frozen=True, tag="tone-delay"):
                     counts=counts_of(found, [x[1] for x in trials if x[1] is not None], 0, 0.0),
                 )
             )
-        again = tone_rows(self.name, [x for one in done for x in one["tones"]])
-        return [*rows, *again, self.yardstick(done)]
+        return [*rows, *self.again(done), self.yardstick(done)]
 
 
 def _truth(site_id: str, tone: Tone) -> Truth:
