@@ -12,8 +12,9 @@ from replay.suite import intervals
 from replay.suite.backgrounds import Serving
 from replay.suite.case import Case, Setup
 from replay.suite.drive import drive
+from replay.suite.recompute import shift_ratios, shift_rows
 from replay.suite.rows import Goal, Row, counts_of, share_row
-from replay.suite.scene import T0_NS, Scene
+from replay.suite.scene import T0_NS, Scene, nodes_named
 from replay.suite.sites import grouping
 from replay.truth import Truth
 from replay.workload import Training
@@ -99,7 +100,8 @@ class Jobs(Case, frozen=True, tag="jobs"):
         run = drive(scene, self._seconds(), setup.maker(scene.layout, setup.detect, truth))
         late_ns = T0_NS + round(self._late_s(training) * NS_PER_S)
         events = [event for event in run.events if event.opened_ns < late_ns]
-        return _marks(events, edges, stretches, period_s)
+        marks = _marks(events, edges, stretches, period_s)
+        return {**marks, "shifts": shift_ratios(run, nodes_named(self.racks))}
 
     def _late_s(self, training: Training) -> float:
         """The first edge of the last minute: it and what follows count neither way."""
@@ -147,7 +149,8 @@ class Jobs(Case, frozen=True, tag="jobs"):
                     counts=counts_of(flags, late_s, 0, len(done) / 24),
                 )
             )
-        return [*rows, self._others(done)]
+        again = shift_rows(self.name, [x for one in done for x in one["shifts"]])
+        return [*rows, self._others(done), *again]
 
     def _others(self, done: list[Any]) -> Row:
         """Events that are for no edge and no stretch, an hour."""

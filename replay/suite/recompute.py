@@ -14,7 +14,7 @@ from replay.suite.sites import RACK_HZ
 from schemas.events import SiteEvent, family
 from schemas.units import NS_PER_S
 
-__all__ = ["Again", "ratios", "recomputed_rows"]
+__all__ = ["Again", "ratios", "recomputed_rows", "shift_ratios", "shift_rows"]
 
 _ORDER = 8
 _STRETCH_S, _STRETCHES = 20, 30
@@ -39,11 +39,11 @@ def ratios(run: Run, nodes: tuple[str, ...]) -> list[Again]:
     Once with the coefficients, scale and baseline the event names (`schemas.events.StepTest`), and
     once with nothing but the waveform, as documented in ``docs/operators.md``: whitened by an
     autoregression of the last ten minutes in which no event was open, stretch by stretch of 20 s;
-    about the mean of a minute that ended 26 s before, or of what there was since the last event;
+    about the mean of 90 s that ended 26 s before, or of what there was since the last event;
     the sum over the window over its own deviation. Node and instant are those of the
     event's first state, and what opened it is that node or one above it: the one that comes
     nearest, or the greater. Events beside an oscillation, which count from another level, are left
-    out, and so is the first minute.
+    out (`shift_ratios`), and so is the first minute.
     """
     busy = _busy(run)
     found = []
@@ -57,6 +57,38 @@ def ratios(run: Run, nodes: tuple[str, ...]) -> list[Again]:
             told = float(values[np.argmin(np.abs(values - event.statistic))])
             found.append(Again(told / event.threshold, own / event.threshold))
     return found
+
+
+def shift_ratios(run: Run, nodes: tuple[str, ...]) -> list[float]:
+    """
+    For each ramp that began beside an oscillation: its shift over the least, from the waveform.
+
+    The less of the two newest periods' means, less that of the period before, over half the swing
+    within that one; its period is half of what lies between the event's onset and its opening.
+    """
+    found = []
+    for event in run.opened:
+        if family(event.kind) != "ramp" or event.step_test is not None or not event.threshold:
+            continue
+        end, onset = ((t - T0_NS) // _TICK_NS for t in (event.opened_ns, event.onset_ns))
+        period, sign = (end - onset) // 2, math.copysign(1.0, event.depth_w or 0.0)
+        shifts = []
+        for row in _rows(event, nodes):
+            first, *newest = np.split(sign * run.node_w[row, end - 3 * period : end], 3)
+            shift_w = min(float(part.mean()) for part in newest) - float(first.mean())
+            shifts.append(shift_w / (float(np.ptp(first)) / 2) / event.threshold)
+        found.append(max(shifts))
+    return found
+
+
+def shift_rows(case: str, found: list[float]) -> list[Row]:
+    """Share of the ramps beside oscillations whose shift, computed again, is one."""
+    if not found:
+        return []
+    sure = sum(x > _EXACT for x in found)
+    what = "ramps beside oscillations whose shift, recomputed, exceeds its threshold"
+    note = f"least {min(found):.3f} of it"
+    return [share_row(case, what, (sure, len(found)), 1.0, note=note)]
 
 
 def _as_told(power_w: Any, event: SiteEvent) -> float:

@@ -14,7 +14,7 @@ from pipeline.spectra import Spectra
 from replay.injections import Move
 from replay.suite.backgrounds import Noise, Serving
 from replay.suite.drive import Run, drive, lockstep
-from replay.suite.recompute import ratios, recomputed_rows
+from replay.suite.recompute import ratios, recomputed_rows, shift_ratios, shift_rows
 from replay.suite.recompute_tones import sum_ratios, tone_ratios, tone_rows
 from replay.suite.scene import Scene, nodes_named
 from replay.suite.sinusoids import Tone
@@ -92,3 +92,18 @@ def test_a_sum_over_time_is_what_the_waveform_says() -> None:
     flat = np.random.default_rng(2).normal(run.node_w.mean(), 4000.0, run.node_w.shape)
     wrong = sum_ratios(dataclasses.replace(run, node_w=flat), nodes, spectra)
     assert not tone_rows("a", [], wrong)[0].ok
+
+
+def test_a_shift_beside_an_oscillation_is_what_the_waveform_says() -> None:
+    """A pause beside a slow swing: by the means of its periods; red in noise alone."""
+    rng, nodes = np.random.default_rng(3), nodes_named(80)
+    scene = Scene(Noise(80, 400.0, rng), 80, 10, rng)
+    racks = np.arange(80)
+    scene.injections.append(Tone(racks, 200e3, 0.2, 0.5, 400.0, 520.0))
+    scene.injections.append(Move(racks, 480.0, 0.01, -6e3, 0.01, np.full(80, 480.0), True))
+    run = drive(scene, 540, lockstep(scene.layout, DetectSettings(), ()))
+    found = shift_ratios(run, nodes)
+    assert found
+    assert all(row.ok for row in shift_rows("a", found))
+    flat = np.random.default_rng(2).normal(run.node_w.mean(), 4000.0, run.node_w.shape)
+    assert not shift_rows("a", shift_ratios(dataclasses.replace(run, node_w=flat), nodes))[0].ok
