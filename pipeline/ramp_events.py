@@ -28,7 +28,6 @@ CENSUS_S = 9
 """Who took part is asked once a second for so long after the onset."""
 BEFORE_S = 1.0
 """What was before an onset is the mean of so much."""
-LONGEST_S = 10
 LIKELY = 0.9
 """Share of the greatest likelihood at which an onset is as likely: movements have slow edges."""
 
@@ -42,7 +41,6 @@ class RampEvents:
         self._per_s = layout.ticks_per_s
         self._ring = RING_S * layout.pace * layout.ticks_per_s
         self._hold = max(round(detect.ramp_hold_s * layout.ticks_per_s), 1)
-        self._longest = LONGEST_S * layout.pace * layout.ticks_per_s
         self._recent_ns = CENSUS_S * layout.pace * NS_PER_S
         self._before = max(round(BEFORE_S * layout.ticks_per_s), 1)
         order = {"rack": 0, "pdu": 1, "substation": 2}
@@ -160,7 +158,7 @@ class RampEvents:
         found, sign = view.triggers, sign_of(direction)
         ratio = found.ratio[direction, :, k]
         here, pre = self._ring + k, self._before
-        windows = np.minimum(found.window[direction, :, k], self._longest)
+        windows = found.window[direction, :, k]
         ways_w = sign * found.path_w
         moved_w, lasting_w = self._moves(ways_w, here, windows)
         floor_w = self._floor_share * view.reference_w
@@ -169,8 +167,8 @@ class RampEvents:
         if not able.any():
             return None
         watched = int(np.argmax(np.where(able, self._height * 1e9 + ratio, -1.0)))
-        window = int(found.window[direction, watched, k])
-        onset = here - self._since(ways_w[watched, : here + 1], int(windows[watched])) + 1
+        window = int(windows[watched])
+        onset = here - self._since(ways_w[watched, : here + 1], window) + 1
         way_w = ways_w[watched, onset - pre : here + 1]
         path_w = way_w - mean(way_w[:pre])
         limit = float(found.track.limits[watched, self._groups[window]])

@@ -25,6 +25,8 @@ __all__ = ["Detection", "Sequential"]
 RACK_SIGMA_W = 4000.0
 """Large, so that no floor in shares of the site has a say: a tenth of a rack."""
 _FREQ_SHARE = 0.05
+_HOPS_S = 8.0
+"""Onsets lie anywhere in the longest hop between two looks, and so in the shorter ones."""
 
 
 class Tone(NamedTuple):
@@ -94,7 +96,7 @@ class _Tones(Case, frozen=True):
         tones = []
         for k, size in enumerate(sizes):
             swing_w, length_s = self.shape(float(size))
-            onset_s = self.warm_s + k * self._apart_s() + float(rng.uniform(0, 1))
+            onset_s = self.warm_s + k * self._apart_s() + float(rng.uniform(0, _HOPS_S))
             tones.append(
                 Tone(
                     np.arange(self.racks),
