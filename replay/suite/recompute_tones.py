@@ -25,7 +25,6 @@ from schemas.units import NS_PER_S
 __all__ = ["amplitude_w", "sum_ratios", "tone_ratios", "tone_rows"]
 
 _RISE, _FALL = 0.25, 0.1
-_SAME_S = 1e-6
 _EXACT = 0.98
 """Windows of 80 s and more are of a series made slower, by a filter that is flat to 1 %."""
 
@@ -87,13 +86,19 @@ def sum_ratios(run: Run, nodes: tuple[str, ...], spectra: Spectra) -> list[float
         and test.rate_hz == RACK_HZ
     ]
     banks = [bank for feed in spectra.feeds for bank in feed.banks if bank.rate_hz == RACK_HZ]
-    designs = {
-        round(look.samples / RACK_HZ, 6): bank.plan.design
-        for bank in banks
-        for look in bank.plan.design.looks
-    }
     over = {_tick(event.closed_ns) for event in run.states if event.tone_test and event.closed_ns}
-    return [_sum_again(run.node_w[nodes.index(_test(e).node_id)], e, designs, over) for e in told]
+    found = []
+    for name in sorted({_test(event).node_id for event in told}):
+        for design in (bank.plan.design for bank in banks):
+            lengths = [look.samples for look in design.looks]
+            asked = [
+                event
+                for event in told
+                if (test := _test(event)).node_id == name
+                and round(test.window_s * RACK_HZ) in lengths
+            ]
+            found += _sums(run.node_w[nodes.index(name)], asked, design, over)
+    return found
 
 
 def _test(event: SiteEvent) -> ToneTest:
@@ -107,29 +112,33 @@ def _tick(time_ns: int) -> int:
     return (time_ns - T0_NS) // (NS_PER_S // RACK_HZ)
 
 
-def _sum_again(
-    power_w: Any,
-    event: SiteEvent,
-    designs: dict[float, oscillations.OscillationDesign],
-    over: set[int],
-) -> float:
-    """Through the node's power up to the event's opening, one row by the plain operators."""
-    test, until = _test(event), _tick(event.opened_ns)
-    design = designs[round(test.window_s, 6)]
+def _sums(
+    power_w: Any, asked: list[SiteEvent], design: oscillations.OscillationDesign, over: set[int]
+) -> list[float]:
+    """Once through a node's power by the plain operators: the sums at the events' openings."""
     plan = oscillations.to_namespace(design, power_w)
     state = oscillations.start(power_w[None, :1], design=design, until_hop=design.hop)
-    cuts = sorted({0, until, *(cut for cut in over if cut < until)})
-    lasting = np.zeros((1, len(design.freq_hz), 1))
+    ends = {_tick(event.opened_ns) for event in asked}
+    cuts = sorted({0, *ends, *(cut for cut in over if cut < max(ends, default=0))})
+    lasting, found = np.zeros((1, len(design.freq_hz), 1)), []
     for first, last in itertools.pairwise(cuts):
+        if first in over:
+            state = state._replace(sums=np.zeros_like(state.sums))
         stretch_w = power_w[None, first:last]
-        state = state._replace(sums=np.zeros_like(state.sums))
-        _, found, _, _, state = oscillations.periodogram(
+        _, new, _, _, state = oscillations.periodogram(
             stretch_w, np.ones(stretch_w.shape, bool), state, plan=plan
         )
-        lasting = found if found.shape[-1] else lasting
-    look = next(k for k in design.looks if abs(k.samples / RACK_HZ - test.window_s) < _SAME_S)
-    place = look.place.start + int(np.argmin(np.abs(design.freq_hz[look.place] - test.freq_hz)))
-    return float(lasting[0, place, -1])
+        lasting = new if new.shape[-1] else lasting
+        here = (_test(event) for event in asked if _tick(event.opened_ns) == last)
+        found += [float(lasting[0, _bin(design, test), -1]) for test in here]
+    return found
+
+
+def _bin(design: oscillations.OscillationDesign, test: ToneTest) -> int:
+    """The bin of a window's frequency."""
+    samples = round(test.window_s * RACK_HZ)
+    place = next(look.place for look in design.looks if look.samples == samples)
+    return place.start + int(np.argmin(np.abs(design.freq_hz[place] - test.freq_hz)))
 
 
 def _tick_gain(test: ToneTest) -> float:
