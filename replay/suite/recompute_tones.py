@@ -25,6 +25,8 @@ from schemas.units import NS_PER_S
 __all__ = ["amplitude_w", "sum_ratios", "tone_ratios", "tone_rows"]
 
 _RISE, _FALL = 0.25, 0.1
+_SAME = 0.04
+"""Share of its frequency within which a bin's sum is of a line, beside two widths of a bin."""
 _EXACT = 0.98
 """Windows of 80 s and more are of a series made slower, by a filter that is flat to 1 %."""
 
@@ -75,7 +77,7 @@ def sum_ratios(run: Run, nodes: tuple[str, ...], spectra: Spectra) -> list[float
     Of each oscillation that only a sum over time showed: the sum then, over its threshold.
 
     Of nodes metered as fast as `Run.node_w`. The operators learn their noise from the node's power
-    alone; with the end of any oscillation all sums begin anew, of which the engine keeps the most.
+    alone; with the end of an oscillation the sums about its lines begin anew.
     """
     told = [
         event
@@ -86,7 +88,12 @@ def sum_ratios(run: Run, nodes: tuple[str, ...], spectra: Spectra) -> list[float
         and test.rate_hz == RACK_HZ
     ]
     banks = [bank for feed in spectra.feeds for bank in feed.banks if bank.rate_hz == RACK_HZ]
-    over = {_tick(event.closed_ns) for event in run.states if event.tone_test and event.closed_ns}
+    over: dict[int, list[float]] = {}
+    for event in run.states:
+        if event.kind == "oscillation" and event.closed_ns:
+            orders = (1, *(line.order for line in event.harmonics or ()))
+            lines_hz = [order * (event.freq_hz or 0.0) for order in orders]
+            over.setdefault(_tick(event.closed_ns), []).extend(lines_hz)
     found = []
     for name in sorted({_test(event).node_id for event in told}):
         for design in (bank.plan.design for bank in banks):
@@ -113,7 +120,10 @@ def _tick(time_ns: int) -> int:
 
 
 def _sums(
-    power_w: Any, asked: list[SiteEvent], design: oscillations.OscillationDesign, over: set[int]
+    power_w: Any,
+    asked: list[SiteEvent],
+    design: oscillations.OscillationDesign,
+    over: dict[int, list[float]],
 ) -> list[float]:
     """Once through a node's power by the plain operators: the sums at the events' openings."""
     plan = oscillations.to_namespace(design, power_w)
@@ -122,8 +132,9 @@ def _sums(
     cuts = sorted({0, *ends, *(cut for cut in over if cut < max(ends, default=0))})
     lasting, found = np.zeros((1, len(design.freq_hz), 1)), []
     for first, last in itertools.pairwise(cuts):
-        if first in over:
-            state = state._replace(sums=np.zeros_like(state.sums))
+        for line_hz in over.get(first, ()):
+            far = np.abs(design.freq_hz - line_hz) > 2 * design.width_hz + _SAME * line_hz
+            state = state._replace(sums=state.sums * far)
         stretch_w = power_w[None, first:last]
         _, new, _, _, state = oscillations.periodogram(
             stretch_w, np.ones(stretch_w.shape, bool), state, plan=plan
