@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipeline.detect import DetectSettings
+from replay.injections import Move
+from replay.suite.backgrounds import Noise
+from replay.suite.drive import drive, lockstep
+from replay.suite.scene import T0_NS, Scene
 from tests.pipeline.scenes import at_s, drop, last, metered, only, play
 
 A02, P2, ALL = [1], [4, 5, 6, 7], list(range(8))
@@ -187,6 +192,18 @@ def test_a_meter_that_comes_back_elsewhere_is_no_step(tmp_path):
     for gate in ("ga", "gp", "gs"):
         parts = without(parts, gate, None, 20.0, 23.0)
     assert play(tmp_path, parts) == []
+
+
+def test_a_step_seen_over_more_than_ten_seconds_is_judged_over_all_of_them():
+    """0.65 sigma of the site, seen after 17 s: by a window of 19 s, its onset where it was."""
+    rng, racks = np.random.default_rng(3), np.arange(80)
+    scene = Scene(Noise(80, 4000.0, rng), 80, 10, rng)
+    each_w, start_s = 0.65 * 4000.0 / 80**0.5, np.full(80, 900.0)
+    scene.injections.append(Move(racks, 900.0, 0.01, each_w, 0.01, start_s, True))
+    (event,) = drive(scene, 960, lockstep(scene.layout, DetectSettings(), ())).events
+    assert event.step_test is not None
+    assert event.step_test.window_s > 10
+    assert abs((event.onset_ns - T0_NS) / 1e9 - 900) < 3
 
 
 def test_two_oscillations_are_two_events(tmp_path):
