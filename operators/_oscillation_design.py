@@ -14,7 +14,7 @@ __all__ = ["Look", "OscillationDesign", "design", "hann"]
 LEAST_CYCLES = 6
 """Fewest cycles in a window. With fewer a single dip with slow edges (a checkpoint) is a line."""
 HIGHEST_HZ = 55.0
-FAST = ((2.5, HIGHEST_HZ), (7.0, HIGHEST_HZ), (10.0, HIGHEST_HZ))
+FAST = ((2.5, HIGHEST_HZ), (6.0, HIGHEST_HZ), (8.0, HIGHEST_HZ), (10.0, HIGHEST_HZ))
 PAD = 2
 """Spectra are sampled twice as densely as they are long: a line loses 0.35 dB at most."""
 NARROW, WIDE = 4, 32
@@ -30,7 +30,7 @@ GUARD = 2 * NARROW
 EULER = 0.5772156649015329
 WARM = 32.0
 """Independent values the noise must rest on before the sums start."""
-LINE_SIZE = 3.0
+LINE_SIZE = 5.0
 """
 Line over noise for which the cumulative sum is the likelihood ratio. Weaker lines are stronger in
 a window four times as long, stronger ones are found by a single window.

@@ -1,9 +1,11 @@
 """The false-alarm budget: false alarms per site and day, shared out, turned into thresholds."""
 
 import math
+from collections.abc import Sequence
 
 __all__ = [
     "SHARES",
+    "chance_together",
     "exceedance",
     "exponential_threshold",
     "gaussian_threshold",
@@ -94,12 +96,47 @@ def votes_exceedance(pfa: float, voters: int, least: int) -> float:
     return math.exp(low)
 
 
+def chance_together(moved: int, of: int, usual: Sequence[int], against: int) -> float:
+    """
+    Chance that ``moved`` or more of ``of`` channels move the same way at once without a cause.
+
+    ``P(BetaBin(of, p, rho) >= moved)``, `Skellam 1948`_: p is the share that moved one way in
+    ``usual`` (counts at earlier instants, either way) and ``against`` (those that move the other
+    way now, and no less than these say alone); rho, the correlation of two channels, is what the
+    counts of ``usual`` scatter more than independent channels would.
+
+    .. _Skellam 1948: J. R. Stat. Soc. B 10, 257-261.
+    """
+    p = (sum(usual) + against + 0.5) / ((len(usual) + 1) * of + 1)
+    p = min(max(p, against / of), 0.5)
+    if len(usual) < 2 or of < 2:
+        return _tail(p, of, moved)
+    mean = sum(usual) / len(usual)
+    scatter = sum((count - mean) ** 2 for count in usual) / (len(usual) - 1)
+    rho = (scatter / (of * p * (1 - p)) - 1) / (of - 1)
+    if rho <= 1e-6:
+        return _tail(p, of, moved)
+    a, b = (q * (1 / min(rho, 0.99) - 1) for q in (p, 1 - p))
+    logs = [
+        _log_choose(of, k) + _log_beta(k + a, of - k + b) - _log_beta(a, b)
+        for k in range(moved, of + 1)
+    ]
+    return min(sum(map(math.exp, logs)), 1.0)
+
+
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+
 def _tail(p: float, n: int, least: int) -> float:
     """``P(Bin(n, p) >= least)``, summed from its largest terms on."""
     total = 0.0
     for k in range(least, n + 1):
-        log_choose = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-        term = math.exp(log_choose + k * math.log(p) + (n - k) * math.log1p(-p))
+        term = math.exp(_log_choose(n, k) + k * math.log(p) + (n - k) * math.log1p(-p))
         total += term
         if term < 1e-12 * total:
             break

@@ -49,7 +49,7 @@ KEEP, KEEP_MEAN = 3.0, 0.9119
 """Power is learned up to three times what was expected: mean of an exponential so cut."""
 FROZEN = 4.0
 """Above this many times what was expected a bin teaches nothing."""
-CLIP = 10.0
+CLIP = 13.0
 """Most that one look adds to a sum: a single step or dip cannot reach the threshold alone."""
 FULL = 1.01
 """The sums stop at this share of their threshold, to come down as soon as the line is over."""

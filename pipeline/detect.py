@@ -31,6 +31,8 @@ class DetectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Synchrony from which a ramp is a synchronized one."""
     synchrony_channels: int = 3
     """And at least as many leaves."""
+    synchrony_chance: float = 1e-3
+    """Chance, at most, that so many leaves move the same way by themselves."""
     ride_through: CurveName = "ercot"
     """The curve that load loss is judged by: ercot, caiso or itic."""
     dip_group_s: float = 60.0

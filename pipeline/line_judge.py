@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,14 @@ ECHO_S, ECHO = 60, 0.4
 """So long after an event has closed its line is its echo, below this share of its amplitude."""
 
 
+class Newest(NamedTuple):
+    """What the newest samples show of a line: amplitude, its error, over how long."""
+
+    amplitude_w: float
+    error_w: float
+    span_s: float
+
+
 class LineJudge:
     """Judges the lines of a site by their samples."""
 
@@ -70,8 +78,8 @@ class LineJudge:
         at = (looks, line.feed, line.row, line.freq_hz)
         level_w = ECHO * max(p.amplitude_w for p in past)
         since_s = (time_ns - max(p.closed_ns for p in past)) / NS_PER_S
-        newest_w, error_w = self.newest(at, level_w, 2 / line.freq_hz, min(since_s, line.window_s))
-        return newest_w < level_w + NOTHING * error_w
+        found = self.newest(at, level_w, 2 / line.freq_hz, min(since_s, line.window_s))
+        return found.amplitude_w < level_w + NOTHING * found.error_w
 
     def lasts(self, line: Line, looks: Looks) -> bool:
         """In every part of its window, and in the newest two periods: no step, no dip, not over."""
@@ -86,8 +94,8 @@ class LineJudge:
         whole_w, _ = self._parts.amplitude(*at, line.window_s)
         if summed and whole_w < STILL * line.amplitude_w:
             return False  # what a step leaves in a spectrum, not a line
-        newest_w, _ = self.newest(at, whole_w, line.newest_s, NEWEST * line.window_s)
-        return newest_w >= STILL * whole_w
+        found = self.newest(at, whole_w, line.newest_s, NEWEST * line.window_s)
+        return found.amplitude_w >= STILL * whole_w
 
     def _doubt(self, line: Line) -> float:
         """Part of a part's amplitude that is noise, where the line is hardly more than that."""
@@ -109,10 +117,15 @@ class LineJudge:
 
     def newest(
         self, at: tuple[Looks, int, int, float], level_w: float, span_s: float, most_s: float
-    ) -> tuple[float, float]:
-        """Amplitude and its error over the newest span that can tell ``level_w`` from noise."""
+    ) -> Newest:
+        """
+        Amplitude over the newest span that can tell ``level_w`` from noise, at most ``most_s``.
+
+        No longer than the series that show this frequency: in a slower one it is not there.
+        """
+        most_s = min(most_s, self._feeds[at[1]].longest_s(at[3]))
         found = self._parts.amplitude(*at, span_s)
         while level_w < CLEAR * found[1] and span_s < most_s:
             span_s = min(2 * span_s, most_s)
             found = self._parts.amplitude(*at, span_s)
-        return found
+        return Newest(*found, span_s)

@@ -26,7 +26,10 @@ GONE = 0.33
 ENDS, FEWER_ENDS, SLOW_S = 2.0, 1.5, 10.0
 """Newest periods that tell whether it goes on; down to 1.5 where these take longer than 10 s."""
 LEVEL = 0.2
-"""Share by which its usual amplitude follows the newest periods, a period; 0.1 a second at most."""
+"""
+Share by which its usual amplitude follows the newest periods, a period; 0.1 a second at most, and
+less as these have to be more than usual: else it fades with what they still hold of a line gone.
+"""
 SETTLES, SETTLES_S = 10.0, 10.0
 """Periods and seconds after its opening until it is measured anew, harmonics looked for again."""
 FADES = 0.5
@@ -151,11 +154,13 @@ class OscillationEvents:
         self._listen(tone, looks)
         at = (looks, tone.feed, tone.row, tone.now_hz if tone.clear >= 1 else tone.freq_hz)
         level_w = tone.level_w or tone.now_w
-        newest_w, error_w = self._judge.newest(at, level_w, self._end_s(tone), tone.reach_s)
+        end_s = self._end_s(tone)
+        newest_w, error_w, span_s = self._judge.newest(at, level_w, end_s, tone.reach_s)
         tone.level_w = tone.level_w or newest_w
         gone = newest_w < max(GONE * tone.level_w, NOTHING * error_w)
         if not gone:
-            tone.level_w += min(LEVEL * tone.now_hz, 0.1) * (newest_w - tone.level_w)
+            share = min(LEVEL * tone.now_hz * end_s / span_s, 0.1)
+            tone.level_w += share * (newest_w - tone.level_w)
         if newest_w < FADES * tone.amplitude_w and not tone.fading and not gone:
             tone.fading = True
             self._parts.growth(tone, looks)

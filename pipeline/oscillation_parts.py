@@ -89,7 +89,8 @@ class Parts:
         """Over some periods, or in noise over the window that shows it; Hz."""
         near_hz = np.zeros(1)
         if tone.clear < CLEAR:
-            span_s = max(span_s, min(tone.reach_s, LONGEST_S))
+            shown_s = self._feeds[tone.feed].longest_s(tone.now_hz)
+            span_s = max(span_s, min(tone.reach_s, LONGEST_S, shown_s))
             reach = round(2 * span_s / tone.window_s)  # half bins within one of the window's
             near_hz = np.arange(-reach, reach + 1) / (2 * span_s)
         x, _, rate_hz = looks.window(tone.feed, [tone.row], span_s)

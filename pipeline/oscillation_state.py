@@ -54,6 +54,11 @@ class Feed(NamedTuple):
     """Samples averaged into one before anything else."""
     banks: tuple[Bank, ...]
 
+    def longest_s(self, freq_hz: float) -> float:
+        """The longest window of a series that shows a frequency; of the first, if none does."""
+        able = [b for b in self.banks if b.plan.design.freq_hz.max() >= freq_hz] or self.banks[:1]
+        return max(bank.plan.design.window / bank.rate_hz for bank in able)
+
 
 class Look(NamedTuple):
     """One bank's spectra in one grid second, on the host; (row, bin)."""

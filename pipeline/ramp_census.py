@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from operators import budget
 from pipeline.detect import DetectSettings
+from pipeline.ingest import HISTORY_S
 from pipeline.layout import SiteLayout
 from pipeline.ramp_record import sign_of
 from pipeline.ramp_state import OpenRamp, RampView
@@ -14,6 +16,8 @@ from pipeline.ramp_state import OpenRamp, RampView
 __all__ = ["Census"]
 
 MAX_CHANNELS = 10_000
+INSTANTS = 8
+"""Seconds before the onset that tell how many leaves move by chance."""
 
 
 class Census:
@@ -22,6 +26,7 @@ class Census:
     def __init__(self, layout: SiteLayout, detect: DetectSettings) -> None:
         self._layout, self._detect = layout, detect
         self._per_s = layout.ticks_per_s
+        self._reach = HISTORY_S * layout.pace * self._per_s
 
     def take(self, ramp: OpenRamp, view: RampView, k: int) -> None:
         """Who moved since before the onset; kept where the most power has moved."""
@@ -32,13 +37,16 @@ class Census:
         top = layout.watched[ramp.watched]
         if node_w[top] <= ramp.moved_w:
             return
-        ramp.moved_w = float(node_w[top])
+        ramp.moved_w, was = float(node_w[top]), ramp.node
         ramp.node = self.holder(node_w, top)
         below = layout.leaves_under(ramp.node) - layout.leaves.start
+        if ramp.node != was or not ramp.usual:
+            ramp.usual = self._usual(view, onset, below)
         least_w = np.maximum(view.leaf_scale_w, 1e-9)[below]
         mine_w = leaf_w[below]
         who = below[mine_w >= least_w]
-        against_w = float(np.add.reduce(-mine_w[-mine_w >= least_w]))
+        against = -mine_w >= least_w
+        against_w = float(np.add.reduce(-mine_w[against]))
         ramp.channels = tuple(
             layout.channel_ids[layout.leaves.start + i] for i in who[:MAX_CHANNELS]
         )
@@ -52,9 +60,22 @@ class Census:
         ramp.spread_s = float(high - low) / self._per_s
         total_w = float(np.add.reduce(leaf_w[who])) + against_w
         ramp.synchrony = min(together_w / max(total_w, ramp.depth_w), 1.0)
-        enough = len(ramp.channels) >= self._detect.synchrony_channels
+        chance = budget.chance_together(len(who), len(below), ramp.usual, int(against.sum()))
+        enough = len(who) >= self._detect.synchrony_channels
         together = ramp.synchrony >= self._detect.synchrony_min
-        ramp.kind = "synchronized_ramp" if together and enough else "ramp"
+        caused = chance <= self._detect.synchrony_chance
+        ramp.kind = "synchronized_ramp" if together and enough and caused else "ramp"
+
+    def _usual(self, view: RampView, onset: int, below: Any) -> tuple[int, ...]:
+        """How many of these leaves rose, and fell, within each second before the onset."""
+        least_w, per_s = np.maximum(view.leaf_scale_w, 1e-9)[below], self._per_s
+        instants = min((onset + self._reach) // per_s - 1, INSTANTS)
+        counts = []
+        for back in range(1, instants + 1):
+            end = onset - (back - 1) * per_s
+            moved_w = view.moved(end - 2 * per_s, end - per_s, end - 1).leaf_w[below]
+            counts += [int((side >= least_w).sum()) for side in (moved_w, -moved_w)]
+        return tuple(counts)
 
     def _crossings(self, way_w: Any, before: int) -> Any:
         """Tick at which each row has gone half of its way; (row,)."""

@@ -28,6 +28,8 @@ CENSUS_S = 9
 """Who took part is asked once a second for so long after the onset."""
 BEFORE_S = 1.0
 """What was before an onset is the mean of so much."""
+BEFORE_MOST = 5
+"""How often as much, before long windows: half of their length, in which swings even out."""
 LIKELY = 0.9
 """Share of the greatest likelihood at which an onset is as likely: movements have slow edges."""
 
@@ -199,10 +201,11 @@ class RampEvents:
 
     def _moves(self, ways_w: Any, here: int, windows: Any) -> tuple[Any, Any]:
         """How far each way moved within its window, and what of it has lasted; (watched,)."""
-        first, pre = here - windows + 1, self._before
-        rows = list(zip(ways_w, first, strict=True))
-        base_w = np.array([mean(way_w[at - pre : at]) for way_w, at in rows])
-        moved_w = np.array([mean(way_w[at : here + 1]) for way_w, at in rows])
+        first = here - windows + 1
+        before = np.clip(windows // 2, self._before, BEFORE_MOST * self._before)
+        rows = list(zip(ways_w, first, before, strict=True))
+        base_w = np.array([mean(way_w[at - pre : at]) for way_w, at, pre in rows])
+        moved_w = np.array([mean(way_w[at : here + 1]) for way_w, at, _pre in rows])
         lasting_w = ways_w[:, here - self._hold + 1 : here + 1].min(axis=1)
         return moved_w - base_w, lasting_w - base_w
 

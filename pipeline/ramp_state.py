@@ -81,6 +81,8 @@ class OpenRamp:
     synchrony: float = 0.0
     spread_s: float = -1.0
     channels: tuple[str, ...] = ()
+    usual: tuple[int, ...] = ()
+    """Leaves under its node that moved one way within a second, at instants before its onset."""
     told_depth_w: float = 0.0
     told_ns: int = 0
     calm_ticks: int = 0

@@ -36,6 +36,11 @@ Bins and looks that one excursion of noise passes its threshold in: windows over
 look and with one another, bins lie half a bin apart. Measured in white noise (`docs/operators.md`).
 The long windows, which see real power change slowly, do without.
 """
+FAST_WEIGHT = 2.0
+"""
+Of a bin and look of windows up to 10 s in the budget, beside those of longer ones, which are twice
+as many and of a line that is seen within ten seconds see nothing.
+"""
 ROWS_SHARE = 0.9
 """Of the oscillations' budget; the rest is for leaves that vote together."""
 
@@ -49,6 +54,19 @@ def _divisor(rate: int, least: int) -> int:
     return max(m for m in range(1, rate + 1) if rate % m == 0 and (m == 1 or rate // m >= least))
 
 
+def _weight(hop_s: int) -> float:
+    return FAST_WEIGHT if hop_s == 1 else 1.0
+
+
+def _tests(banks: tuple[Bank, ...], *, weighed: bool = False) -> float:
+    """Bins times looks a day of one row."""
+    return sum(
+        float(bank.plan.design.tested.sum())
+        * (budget.DAY_S / bank.hop_s * (_weight(bank.hop_s) if weighed else 1.0))
+        for bank in banks
+    )
+
+
 class Spectra:
     """The spectral stage of one site: feeds, each with a bank of windows for each hop."""
 
@@ -59,9 +77,11 @@ class Spectra:
         share = budget.share(detect.false_alarms_per_day, "oscillation")
         leaves = len(layout.leaves)
         self.votes_least = max(detect.votes_least, round(detect.votes_share * leaves))
-        looks = [self._tests(self._banks(rate, 1e-9)) for rate in groups]
+        banks = [self._banks(rate, 1e-9) for rate in groups]
+        looks = [_tests(each) for each in banks]
         rows = [len(self._rows(*group)[0]) for group in groups.values()]
-        tests = sum(n * m for n, m in zip(rows, looks, strict=True))
+        weighed = [_tests(each, weighed=True) for each in banks]
+        tests = sum(n * m for n, m in zip(rows, weighed, strict=True))
         self.pfa = budget.exceedance(ROWS_SHARE * share, tests / CLUSTER)
         together = budget.exceedance((1 - ROWS_SHARE) * share, sum(looks))
         self._vote = budget.votes_exceedance(together, leaves, self.votes_least)
@@ -104,7 +124,7 @@ class Spectra:
                 return
             vote = max(self._vote, 1e-12)
             try:
-                chance = pfa / (CLUSTER if hop_s == SLOW_S else 1.0)
+                chance = pfa * (_weight(hop_s) if hop_s < SLOW_S else 1 / CLUSTER)
                 design = oscillations.design(
                     rate, windows=windows, hop_s=hop_s, pfa=chance, vote=vote
                 )
@@ -127,12 +147,6 @@ class Spectra:
             third = second // _divisor(second, SLOW_HZ)
             add(third, second // third, SLOW, SLOW_S)
         return tuple(banks)
-
-    def _tests(self, banks: tuple[Bank, ...]) -> float:
-        """Bins times looks a day of one row."""
-        return sum(
-            float(bank.plan.design.tested.sum()) * budget.DAY_S / bank.hop_s for bank in banks
-        )
 
     def _feed(self, rate: int, levels: tuple[str, ...], sums: tuple[int, ...]) -> Feed:
         layout = self.layout

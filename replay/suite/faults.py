@@ -15,6 +15,7 @@ from replay.inference import load_library
 from replay.plan import Fault, Plan, Ramp, Site
 from replay.suite.case import Case, Setup
 from replay.suite.drive import standing, through
+from replay.suite.recompute_losses import Metered, loss_rows
 from replay.suite.rows import Row, counts_of, share_row
 from replay.truth import Truth
 from schemas.events import SiteEvent
@@ -69,8 +70,13 @@ class Faults(Case, frozen=True, tag="faults"):
         campus = Campus(plan, drawn.site, "campus", library=load_library(), seed=seed)
         layout, truths = SiteLayout(topology(campus)), truth(campus)
         engine = setup.maker(layout, setup.detect, truths)
-        told = through(engine, seconds(campus, layout))
-        return _marks(standing(told), truths, drawn.verdicts)
+        metered = Metered(self.racks_per_pdu)
+        told = standing(through(engine, metered.kept(seconds(campus, layout))))
+        losses = [metered.ratios(event) for event in told if event.kind == "load_loss"]
+        return {
+            **_marks(told, truths, drawn.verdicts),
+            "again": [[x for one in losses for x in one[side]] for side in (0, 1)],
+        }
 
     def _draw(self, rng: np.random.Generator) -> _Drawn:
         onsets_s = _FIRST_S + np.linspace(0, _SPAN_S, _DIPS) + rng.uniform(-3, 3, _DIPS)
@@ -123,7 +129,8 @@ class Faults(Case, frozen=True, tag="faults"):
         ]
         right = [x for one in done for x in one["verdicts"]]
         rows.append(share_row(self.name, "verdicts right", (sum(right), len(right)), self.least))
-        return rows
+        again = ([x for one in done for x in one["again"][side]] for side in (0, 1))
+        return [*rows, *loss_rows(self.name, *again)]
 
     def _row(self, done: list[Any], key: str, what: str, counts: Any = None) -> Row:
         right = [one[key] for one in done]

@@ -14,13 +14,13 @@ from replay.suite.sites import RACK_HZ
 from schemas.events import SiteEvent, family
 from schemas.units import NS_PER_S
 
-__all__ = ["Again", "ratios", "recomputed_rows", "shift_ratios", "shift_rows"]
+__all__ = ["EXACT", "Again", "as_told", "ratios", "recomputed_rows", "shift_ratios", "shift_rows"]
 
 _ORDER = 8
 _STRETCH_S, _STRETCHES = 20, 30
 _FIRST_NS = T0_NS + 60 * NS_PER_S
 _BASE_S, _LAG_S, _LEAST_S = 90, 26, 10
-_EXACT = 1 - 1e-6
+EXACT = 1 - 1e-6
 """Sums in another order may differ in their last digits."""
 _TICK_NS = NS_PER_S // RACK_HZ
 
@@ -53,7 +53,7 @@ def ratios(run: Run, nodes: tuple[str, ...]) -> list[Again]:
         if event.opened_ns > _FIRST_NS and not _beside(event, run):
             rows = [run.node_w[row] for row in _rows(event, nodes)]
             own = max(_statistic(power_w, event, busy) for power_w in rows)
-            values = np.array([_as_told(power_w, event) for power_w in rows])
+            values = np.array([as_told(power_w, event, T0_NS) for power_w in rows])
             told = float(values[np.argmin(np.abs(values - event.statistic))])
             found.append(Again(told / event.threshold, own / event.threshold))
     return found
@@ -85,18 +85,18 @@ def shift_rows(case: str, found: list[float]) -> list[Row]:
     """Share of the ramps beside oscillations whose shift, computed again, is one."""
     if not found:
         return []
-    sure = sum(x > _EXACT for x in found)
+    sure = sum(x > EXACT for x in found)
     what = "ramps beside oscillations whose shift, recomputed, exceeds its threshold"
     note = f"least {min(found):.3f} of it"
     return [share_row(case, what, (sure, len(found)), 1.0, note=note)]
 
 
-def _as_told(power_w: Any, event: SiteEvent) -> float:
+def as_told(power_w: Any, event: SiteEvent, t0_ns: int) -> float:
     """The statistic with what the event says it was judged by; 0 where it does not say."""
     test = event.step_test
     if test is None:
         return 0.0
-    end = (event.opened_ns - T0_NS) // _TICK_NS
+    end = (event.opened_ns - t0_ns) // _TICK_NS
     window, behind = (round(s / test.tick_s) for s in (test.window_s, test.baseline_s))
     taps = np.concatenate([[1.0], -np.array(test.coefficients)])
     stretch_w = power_w[end - window - len(test.coefficients) : end] - test.baseline_w
@@ -167,7 +167,7 @@ def recomputed_rows(case: str, found: list[Again]) -> list[Row]:
         return []
     what = "events whose statistic, recomputed, exceeds its threshold"
     told, own = ([one[k] for one in found] for k in (0, 1))
-    sure = sum(x > _EXACT for x in told)
+    sure = sum(x > EXACT for x in told)
     blind = sum(x > 1 for x in own)
     return [
         share_row(case, what, (sure, len(told)), 1.0, note=f"least {min(told):.4f} of it"),

@@ -9,7 +9,7 @@ from operators import budget, oscillations
 from pipeline.detect import DetectSettings
 from pipeline.device import choose
 from pipeline.layout import SiteLayout
-from pipeline.spectra import CLUSTER, ROWS_SHARE, SLOW_S, Spectra
+from pipeline.spectra import CLUSTER, FAST_WEIGHT, ROWS_SHARE, SLOW_S, Spectra
 from tests.pipeline import site as sites
 
 
@@ -75,9 +75,10 @@ def test_every_threshold_of_the_spectra_follows_from_the_budget(per_day):
     for feed in spectra.feeds:
         for bank in feed.banks:
             design = bank.plan.design
-            alone = CLUSTER if bank.hop_s == SLOW_S else 1.0
-            tests += len(feed.nodes) * design.tested.sum() * 86_400 / bank.hop_s
-            assert design.pfa == spectra.pfa / alone
+            weight = {1: FAST_WEIGHT, SLOW_S: 1 / CLUSTER}.get(bank.hop_s, 1.0)
+            looks = len(feed.nodes) * design.tested.sum() * 86_400 / bank.hop_s
+            tests += looks * max(weight, 1.0)
+            assert design.pfa == spectra.pfa * weight
             for window in range(len(design.looks)):
                 for bar in 1 / design.bars[window, 1:, 0]:
                     k = _independent(bar, 0.75 * design.pfa)
@@ -107,3 +108,27 @@ def test_a_stated_number_of_looks_is_independent():
     found = (mean.mean(axis=0) / mean.std(axis=0)) ** 2
     told = _independent(1 / design.bars[0, 40, 1], 0.75e-6)
     assert np.median(found) == pytest.approx(told, rel=0.15)
+
+
+def test_independent_channels_move_together_as_a_binomial_says():
+    """No more scatter than independent channels have: the chance is Bin(of, p)'s, of known p."""
+    usual = (4, 3, 5, 4, 4, 3, 5, 4)
+    told = budget.chance_together(12, 200, usual, 4)
+    p = (sum(usual) + 4.5) / (9 * 200 + 1)
+    wanted = sum(math.comb(200, k) * p**k * (1 - p) ** (200 - k) for k in range(12, 201))
+    assert told == pytest.approx(wanted, rel=1e-9)
+    assert told < 1e-3
+    assert budget.chance_together(12, 200, usual, 20) > 0.9
+    assert budget.chance_together(3, 3, (), 0) > 1e-3 > budget.chance_together(3, 3, (0,) * 16, 0)
+
+
+def test_channels_that_move_in_bursts_move_together_more_often():
+    """Of counts that scatter as a beta-binomial's the chance is the beta-binomial's, simulated."""
+    rng = np.random.default_rng(5)
+
+    def drawn(size):
+        return rng.binomial(100, rng.beta(0.05 * 19, 0.95 * 19, size))
+
+    told = np.median([budget.chance_together(20, 100, drawn(400).tolist(), 5) for _ in range(9)])
+    assert told == pytest.approx(np.mean(drawn(400_000) >= 20), rel=0.25)
+    assert told > 100 * budget.chance_together(20, 100, (5,) * 400, 5)

@@ -7,7 +7,7 @@
 #define KEEP 3.0
 #define KEEP_MEAN 0.9119
 #define FROZEN 4.0
-#define CLIP 10.0
+#define CLIP 13.0
 #define FULL 1.25
 #define VALID_SHARE 0.8
 #define NO_NUMBER (-(1 << 30))  // more than any count makes good
