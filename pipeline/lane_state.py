@@ -33,7 +33,7 @@ __all__ = [
     "layout_name",
 ]
 
-STATE_VERSION = 5
+STATE_VERSION = 6
 
 
 class LaneConfig(NamedTuple):

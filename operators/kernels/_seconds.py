@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ._compiled import b1, compiled, f8, i8, inner, read
+from ._compiled import b1, compiled, f4, f8, i8, inner, read
 from ._lanes import LANES, greater, lesser, load, store
 from ._tables import room
 from ._tiles import columns
@@ -71,8 +71,8 @@ def stats(x_w: Any, valid: Any, length: int, out: Any, counts: Any) -> None:
 
 @compiled(
     types.void(
-        read(f8, 2), read(b1, 2), types.Tuple((read(f8, 2), read(i8, 1))),
-        types.Tuple((f8[:, ::1], i8[::1])),
+        read(f4, 2), read(b1, 2), types.Tuple((read(f4, 2), read(i8, 1))),
+        types.Tuple((f4[:, ::1], i8[::1])),
     )
 )  # fmt: skip
 def pushed(peak_w: Any, keep: Any, old: Any, new: Any) -> None:
@@ -111,7 +111,7 @@ def _ordered(y: Any, count: int) -> None:
         p, shift = 2 * p, shift + 1
 
 
-@compiled(types.void(read(f8, 2), read(i8, 1), f8[::1]))
+@compiled(types.void(read(f4, 2), read(i8, 1), f8[::1]))
 def medians(peaks_w: Any, warm_s: Any, out: Any) -> None:
     """`noise.noise_scale`: eight rows sorted at once, what is not filled behind the rest."""
     memory_s, count = peaks_w.shape[1], peaks_w.shape[0]
@@ -152,7 +152,7 @@ def lagged(x_w: Any, valid: Any, out: Any) -> None:
             out[row, lag] = _fold(room, n_time - lag)
 
 
-@compiled(types.void(read(f8, 2), read(b1, 2), read(f8, 2), read(f8, 1), f8[:, ::1]))
+@compiled(types.void(read(f4, 2), read(b1, 2), read(f4, 2), read(f8, 1), f8[:, ::1]))
 def middles(maxima: Any, filled: Any, ordered: Any, levels: Any, out: Any) -> None:
     """
     `extremes.moments`; ``out`` (channel, 3 + level): count, mean, spread, quantiles.
@@ -164,7 +164,7 @@ def middles(maxima: Any, filled: Any, ordered: Any, levels: Any, out: Any) -> No
         y, use, count, blocks = maxima[row], filled[row], 0, maxima.shape[1]
         for k in range(blocks):
             count += use[k]
-            room[k] = y[k] if use[k] else y[k] * 0.0
+            room[k] = y[k] if use[k] else 0.0
         some = max(count, 1)
         mean = _fold(room, blocks) / some
         for k in range(blocks):
@@ -177,14 +177,14 @@ def middles(maxima: Any, filled: Any, ordered: Any, levels: Any, out: Any) -> No
             place = last * levels[n]
             low = math.floor(place)
             high = min(low + 1, last)
-            below = ordered[row, low] if count else 0.0
-            above = ordered[row, high] if count else 0.0
+            below = f8(ordered[row, low]) if count else 0.0
+            above = f8(ordered[row, high]) if count else 0.0
             out[row, 3 + n] = min(below + (place - low) * (above - below), above)
 
 
 @compiled(
     types.void(
-        read(f8, 2), read(b1, 2), read(f8, 1), types.UniTuple(i8, 2),
+        read(f4, 2), read(b1, 2), read(f8, 1), types.UniTuple(i8, 2),
         types.Tuple((f8[:, ::1], b1[:, ::1])),
     )
 )  # fmt: skip
