@@ -45,7 +45,7 @@ def newest(history: list[Ticks], ticks: int) -> RampState:
 def whole_seconds(history: list[Ticks], per_s: int, count: int, ahead: int) -> list[Ticks]:
     """The newest grid seconds that have come, so many at most, but for the last ``ahead``."""
     whole = [part for part in history if part.mean_w.shape[1] == per_s]
-    last = len(whole) - ahead
+    last = max(len(whole) - ahead, 0)
     return whole[max(last - count, 0) : last]
 
 

@@ -146,7 +146,8 @@ class Ingest:
         if block.resets:
             kept = self.device.upload(self._kept(block)[:, None])
             state.history = forget(state.history, kept)
-        return xp.astype(xp.concat(means, axis=0), xp.float32), xp.concat(valid, axis=0)
+        means = [xp.astype(mean_w, xp.float32) for mean_w in means]
+        return xp.concat(means, axis=0), xp.concat(valid, axis=0)
 
     def _kept(self, block: Block) -> Any:
         kept = [~block.resets.get(g.level, np.zeros(g.channels, bool)) for g in self.layout.grids]

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from operators import oscillations
+from operators._arrays import narrow
 from operators.kernels import Told, _spectra, cpu
 from operators.kernels._compiled import SOURCES
 from operators.kernels._fourier import POINT
-from operators.kernels._lanes import exponential, load, logarithm, store
+from operators.kernels._lanes import exponential, load, logarithm, narrowed, store
 from operators.kernels._tables import aligned
 from operators.kernels._windows import powers, windows
 from tests.operators.test_kernels import BANKS, signal
@@ -34,6 +35,28 @@ def test_logarithms_and_exponentials():
     exact = np.array([math.log(one) for one in x])
     np.testing.assert_allclose(logs, exact, rtol=2 * np.finfo(float).eps)
     np.testing.assert_allclose(back, [math.exp(one) for one in logs], rtol=2 * np.finfo(float).eps)
+
+
+@numba.njit
+def _remembered(x, out, kept):
+    for k in range(0, len(x), 8):
+        store(out, k, narrowed(load(x, k)))
+        store(kept, k, load(out, k))
+        store(out, k, load(kept, k))
+
+
+def test_what_is_remembered_is_rounded_alike():
+    """NumPy and lanes: the nearest float32, at most the greatest; it comes back with its bits."""
+    most = np.finfo(np.float32).max
+    x = np.concatenate([np.exp(np.random.default_rng(0).uniform(-90, 80, 4000)), np.zeros(4)])
+    x = np.concatenate([x, [most, 1.00000001 * most, 1e77, np.inf]])
+    out, kept = np.empty_like(x), np.empty(len(x), np.float32)
+    _remembered(x, out, kept)
+    np.testing.assert_array_equal(kept, narrow(x))
+    np.testing.assert_array_equal(out, kept)
+    assert kept[-4:].tolist() == [most] * 4
+    assert np.isnan(narrow(np.array([np.nan]))).all()
+    assert narrow(np.array([-1e77])).tolist() == [-most]
 
 
 class Window:
