@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device
 
-__all__ = ["fold_sum", "masked_quantiles", "namespace", "narrow", "quantiles", "table"]
+__all__ = ["fold_sum", "masked_quantiles", "namespace", "narrow", "quantiles", "table", "widen"]
 
 _MOST = float(np.finfo(np.float32).max)
 
@@ -33,8 +33,16 @@ def narrow(x: Any) -> Any:
     xp = namespace(x)
     if x.dtype == xp.float32:
         return x
+    if xp is np:
+        return np.clip(x, -_MOST, _MOST).astype(np.float32)
     most = xp.full_like(x, _MOST)
     return xp.astype(xp.maximum(xp.minimum(x, most), -most), xp.float32)
+
+
+def widen(x: Any) -> Any:
+    """Return what is remembered as it is computed with: float64."""
+    xp = namespace(x)
+    return xp.astype(x, xp.float64)
 
 
 def fold_sum(y: Any, *, axis: int) -> Any:

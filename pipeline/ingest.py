@@ -8,6 +8,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from operators import ramps, seconds, segments
+from operators._arrays import widen
 from operators.kernels import FramePlan, Tree, tree
 from operators.kernels.reference import up_the_tree
 from pipeline.align_state import Block
@@ -68,7 +69,7 @@ class Ingest:
         """Take one block into ``state`` (the caller's own copy); the ramp statistics it gives."""
         mean_w, ok = self._tick_means(state, block)
         before, home, new = state.history, self.device.download, Ticks(mean_w, ok)
-        mean_w = array_namespace(mean_w).astype(mean_w, np.float64)
+        mean_w = widen(mean_w)
         past = newest(before, self._per_s)
         frame = self._kernels.frame(mean_w, ok, past, state.moved_threshold_w, self._plan)
         state.history = later(before, new, self._per_s)
@@ -96,8 +97,13 @@ class Ingest:
         )
 
     def forget(self, state: EngineState) -> None:
-        """Let go of ticks that nobody will ask for any more, at the end of a block."""
-        depth = max(self._depth, LEAF_S * self._per_s)
+        """
+        Let go of ticks that nobody will ask for any more, at the end of a block.
+
+        A second more than an event can ask for: what stands for the time before the first tick may
+        go as one.
+        """
+        depth = max(self._depth + self._per_s, LEAF_S * self._per_s)
         state.history = recent(state.history, self._per_s, depth)
 
     def _mover(self, before: list[Ticks], now: Ticks) -> Any:
@@ -110,7 +116,7 @@ class Ingest:
                 xp.concat(list(pair), axis=-1)
                 for pair in zip(newest(before, reach), now, strict=True)
             )
-            way_w = xp.astype(way_w, xp.float64)
+            way_w = widen(way_w)
             start = max(first + reach, 0)  # what is older than the history is taken from its begin
             old = slice(start, max(onset + reach, start + self._half))
             new = slice(max(tick + 1 - self._half, onset) + reach, tick + 1 + reach)

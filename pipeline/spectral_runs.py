@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from operators._arrays import narrow
+from operators._arrays import narrow, widen
 from operators.kernels import Found, Told
 from operators.kernels.reference import strongest
 from pipeline.engine_state import ArrayDevice, EngineState
@@ -262,7 +262,7 @@ class Runs:
             if not kept:
                 return None
             x_w = array_namespace(kept[0]).concat(kept, axis=1)
-            return self.device.upload(x_w).astype(np.float64), float(layout.leaf_grid.rate)
+            return widen(self.device.upload(x_w)), float(layout.leaf_grid.rate)
 
         return leaves
 
@@ -275,8 +275,7 @@ class Runs:
             place = reach[0] if reach else len(banks) - 1
             bank, (tail_w, valid) = banks[place], runs[number][place].until(k)
             count = min(max(round(span_s * bank.rate_hz), 8), bank.plan.design.window) + 1
-            x_w = tail_w[rows, -count:].astype(np.float64)
-            return x_w, valid[rows, -count:], bank.rate_hz
+            return widen(tail_w[rows, -count:]), valid[rows, -count:], bank.rate_hz
 
         return window
 

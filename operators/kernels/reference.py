@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from array_api_compat import array_namespace, device
 
 from operators import (
@@ -104,7 +103,8 @@ def scan(path_w: Any, path_ok: Any, past_z_w: Any, since: Any, plan: StepPlan) -
 
 def block_moments(maxima: Any, filled: Any) -> extremes.Moments:
     """`extremes.moments` of maxima as they are remembered."""
-    return extremes.moments(array_namespace(maxima).astype(maxima, np.float64), filled)
+    xp = array_namespace(maxima)
+    return extremes.moments(xp.astype(maxima, xp.float64), filled)
 
 
 def periodogram(
