@@ -25,8 +25,7 @@ One line each (the maths and the measured figures: ``docs/operators.md``):
 `seconds.second_stats`              mean, min, max, count of each grid second
 `seconds.frame_means`               mean of each frame
 `diversity.start`                   state before the first second
-`diversity.coincidence_factor`      peak of the sum over sum of the peaks, trailing window
-`diversity.movement`                ramp coincidence, effective number, concentration of moves
+`diversity.together`                coincidence of peaks and moves, effective number, concentration
 `magnitude.peak_share`              depth as a share of the balancing authority's peak
 `oscillations.design`               host: windows, tapers, bins, neighbourhoods, thresholds
 `oscillations.to_namespace`         that design, in an array's library and on its device

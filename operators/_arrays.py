@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device
 
-__all__ = ["fold_sum", "masked_quantiles", "namespace", "quantiles", "table"]
+__all__ = ["fold_sum", "masked_quantiles", "namespace", "narrow", "quantiles", "table", "widen"]
+
+_MOST = float(np.finfo(np.float32).max)
 
 
 def namespace(x: Any) -> Any:
@@ -24,6 +26,23 @@ def table(values: Any, like: Any, *, dtype: Any = None) -> Any:
     xp = array_namespace(like)
     host = np.ascontiguousarray(values)
     return xp.asarray(host, dtype=dtype or like.dtype, device=device(like), copy=True)
+
+
+def narrow(x: Any) -> Any:
+    """Return it as it is remembered: float32, no further from zero than that reaches."""
+    xp = namespace(x)
+    if x.dtype == xp.float32:
+        return x
+    if xp is np:
+        return np.clip(x, -_MOST, _MOST).astype(np.float32)
+    most = xp.full_like(x, _MOST)
+    return xp.astype(xp.maximum(xp.minimum(x, most), -most), xp.float32)
+
+
+def widen(x: Any) -> Any:
+    """Return what is remembered as it is computed with: float64."""
+    xp = namespace(x)
+    return xp.astype(x, xp.float64)
 
 
 def fold_sum(y: Any, *, axis: int) -> Any:

@@ -33,7 +33,7 @@ def newest(tail_w: Any, valid: Any, taps: Any, *, factor: int, count: int) -> tu
     tail_w, valid : arrays, shape (channel, time)
         At least ``count * factor + len(taps) - factor`` samples, in W; which were measured.
     taps : array
-        From `taps`, in the library of ``tail_w``.
+        From `taps`, in the library of ``tail_w``; sums are in its floating type.
     factor, count : int
         Samples per slower sample, and how many of these.
 
@@ -52,6 +52,7 @@ def newest(tail_w: Any, valid: Any, taps: Any, *, factor: int, count: int) -> tu
     first = n_time - n_tap - factor * np.arange(count - 1, -1, -1)
     at = _arrays.table((first[:, None] + np.arange(n_tap)).reshape(-1), tail_w, dtype=xp.int64)
     shape = (tail_w.shape[0], count, n_tap)
-    x_w = _arrays.fold_sum(xp.reshape(xp.take(tail_w, at, axis=-1), shape) * taps, axis=-1)
+    wide_w = xp.astype(xp.take(tail_w, at, axis=-1), taps.dtype)
+    x_w = _arrays.fold_sum(xp.reshape(wide_w, shape) * taps, axis=-1)
     known = xp.reshape(xp.take(valid, at, axis=-1), shape)
-    return x_w, xp.mean(xp.astype(known, tail_w.dtype), axis=-1) >= 0.8
+    return x_w, xp.mean(xp.astype(known, taps.dtype), axis=-1) >= 0.8

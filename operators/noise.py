@@ -13,7 +13,7 @@ class NoiseState(NamedTuple):
     """The peaks of the last seconds that count."""
 
     peaks_w: Any
-    """The last ``memory_s`` kept peaks, newest last; (channel, memory_s), W."""
+    """The last ``memory_s`` kept peaks, newest last; (channel, memory_s) float32, W."""
 
     warm_s: Any
     """How many of them are filled (from the right), at most memory_s; (channel,), int64."""
@@ -26,7 +26,7 @@ def start(peak_w: Any, *, memory_s: int = 60) -> NoiseState:
     xp = array_namespace(peak_w)
     n_channel = peak_w.shape[0]
     return NoiseState(
-        xp.zeros((n_channel, memory_s), dtype=peak_w.dtype, device=device(peak_w)),
+        xp.zeros((n_channel, memory_s), dtype=xp.float32, device=device(peak_w)),
         xp.zeros((n_channel,), dtype=xp.int64, device=device(peak_w)),
     )
 
@@ -46,7 +46,7 @@ def remember(peak_w: Any, keep: Any, state: NoiseState) -> NoiseState:
     """
     _check.frame(peak_w, name="peak_w")
     _check.match(keep, peak_w.shape, name="keep")
-    xp = array_namespace(peak_w)
+    xp, peak_w = array_namespace(peak_w), _arrays.narrow(peak_w)
     peaks_w, warm_s = state
     memory_s = peaks_w.shape[-1]
     for second in range(peak_w.shape[-1]):
@@ -64,12 +64,14 @@ def noise_scale(state: NoiseState) -> Any:
 
     Notes
     -----
-    (channel,). A median over a finite memory, not a recursive tracker: up to half of the minute may
-    be anything, a quiet hour cannot drive it to zero for long, and a new regime is learned in half
-    the memory. ``state.warm_s`` counts the seconds it rests on; ask for 10 or more before use.
+    (channel,) float64. A median over a finite memory, not a recursive tracker: up to half of the
+    minute may be anything, a quiet hour cannot drive it to zero for long, and a new regime is
+    learned in half the memory. ``state.warm_s`` counts the seconds it rests on; ask for 10 or more
+    before use.
     """
     xp = array_namespace(state.peaks_w)
     memory_s = state.peaks_w.shape[-1]
     place = xp.arange(memory_s, dtype=xp.int64, device=device(state.peaks_w))
     filled = place[None, :] >= memory_s - state.warm_s[:, None]
-    return _arrays.masked_quantiles(state.peaks_w, filled, (0.5,))[:, 0]
+    peaks_w = xp.astype(state.peaks_w, xp.float64)
+    return _arrays.masked_quantiles(peaks_w, filled, (0.5,))[:, 0]

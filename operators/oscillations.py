@@ -59,13 +59,13 @@ class OscillationState(NamedTuple):
     """What `periodogram` must remember between frames."""
 
     tail_w: Any
-    """The last ``window + 1`` samples, newest last; (channel, window + 1), W."""
+    """The last ``window + 1`` samples, newest last; (channel, window + 1) float32, W."""
     tail_valid: Any
     """Whether each was measured; (channel, window + 1), bool."""
     background_w2: Any
-    """Usual squared amplitude of the differences in each bin; (channel, bin), W^2."""
+    """Usual squared amplitude of the differences in each bin; (channel, bin) float32, W^2."""
     sums: Any
-    """Cumulative log-likelihood ratio of each bin; (channel, bin)."""
+    """Cumulative log-likelihood ratio of each bin; (channel, bin) float32."""
     learned: Any
     """Looks each window's past rests on; (channel, window), int64."""
     until_hop: int
@@ -85,10 +85,10 @@ def start(x_w: Any, *, design: OscillationDesign, until_hop: int) -> Oscillation
     xp = array_namespace(x_w)
     rows, bins, where = x_w.shape[0], design.freq_hz.shape[0], device(x_w)
     return OscillationState(
-        xp.zeros((rows, design.window + 1), dtype=x_w.dtype, device=where),
+        xp.zeros((rows, design.window + 1), dtype=xp.float32, device=where),
         xp.zeros((rows, design.window + 1), dtype=xp.bool, device=where),
-        xp.zeros((rows, bins), dtype=x_w.dtype, device=where),
-        xp.zeros((rows, bins), dtype=x_w.dtype, device=where),
+        xp.zeros((rows, bins), dtype=xp.float32, device=where),
+        xp.zeros((rows, bins), dtype=xp.float32, device=where),
         xp.zeros((rows, len(design.looks)), dtype=xp.int64, device=where),
         until_hop,
     )
@@ -157,9 +157,9 @@ def _learn(power: Any, ratio: Any, state: OscillationState, enough: Any, plan: A
     calm = xp.astype(ratio < FROZEN, power.dtype)
     cut = power * (KEEP / KEEP_MEAN) / xp.maximum(ratio, KEEP)
     first = xp.take(enough & (state.learned == 0), plan.look_of, axis=-1)
-    past = state.background_w2
+    past = xp.astype(state.background_w2, power.dtype)
     past = xp.where(first, power, past + (cut - past) * (step * calm))
-    return past, learned
+    return _arrays.narrow(past), learned
 
 
 def _thresholds(learned: Any, line: Any, plan: OscillationPlan) -> tuple[Any, Any, Any]:
@@ -179,17 +179,18 @@ def _look(
     power, shares = _power(window, plan)
     xp = array_namespace(power)
     enough = shares >= VALID_SHARE
-    expected, line = _expected(power, state.background_w2, plan)
+    before = xp.astype(state.background_w2, power.dtype)
+    expected, line = _expected(power, before, plan)
     ready = xp.take(xp.astype(enough, power.dtype), plan.look_of, axis=-1)
     bar, vote, warm = _thresholds(state.learned, line, plan)
     # a sum forgives no noise that is underestimated for ever: its noise is no less than the bin's
-    quiet = xp.minimum(power / xp.maximum(expected, state.background_w2), CLIP) * (ready * warm)
-    sums = xp.maximum(state.sums + plan.factor * quiet - plan.offset, 0.0)
-    sums = xp.minimum(sums, FULL * plan.design.height)
+    quiet = xp.minimum(power / xp.maximum(expected, before), CLIP) * (ready * warm)
+    sums = xp.astype(state.sums, power.dtype) + plan.factor * quiet - plan.offset
+    sums = _arrays.narrow(xp.minimum(xp.maximum(sums, 0.0), FULL * plan.design.height))
     ratio = power / expected
     past, learned = _learn(power, ratio, state, enough, plan)
     seen = ratio * (ready * plan.tested)
-    lasting = sums * plan.heard
+    lasting = xp.astype(sums, power.dtype) * plan.heard
     amplitude_w = xp.sqrt(power) * plan.gain
     state = state._replace(background_w2=past, sums=sums, learned=learned)
     return (seen * bar, lasting, seen * vote, amplitude_w), state
@@ -204,7 +205,7 @@ def periodogram(
     Parameters
     ----------
     x_w, valid : arrays, shape (channel, time)
-        Power in W, finite, missing cells held; and which cells were measured.
+        Power in W, finite, missing cells held, rounded to float32; and which cells were measured.
     state : OscillationState
         From `start` or from the previous call.
     plan : OscillationPlan
@@ -212,6 +213,7 @@ def periodogram(
 
     Returns
     -------
+    All in the floating type of the plan.
     now : array, shape (channel, bin, hop)
         ``(|Y|^2 / noise) / threshold`` of the newest window: 1 is the budget's threshold. Zero
         where the window holds too few measured samples or nothing is known of the noise.
@@ -235,12 +237,13 @@ def periodogram(
     xp = array_namespace(x_w)
     n_channel, n_time = x_w.shape
     design = plan.design
-    joined = xp.concat([state.tail_w, x_w], axis=-1)
+    joined = xp.concat([state.tail_w, _arrays.narrow(x_w)], axis=-1)
     known = xp.concat([state.tail_valid, valid], axis=-1)
     looks = []
     for end in range(state.until_hop, n_time + 1, design.hop):
         span = slice(end, end + design.window + 1)
-        look, state = _look((joined[:, span], known[:, span]), state, plan)
+        window_w = xp.astype(joined[:, span], plan.gain.dtype)
+        look, state = _look((window_w, known[:, span]), state, plan)
         looks.append(look)
     until_hop = state.until_hop - n_time + len(looks) * design.hop
     new = state._replace(
@@ -248,7 +251,7 @@ def periodogram(
     )
     if not looks:
         shape = (n_channel, design.freq_hz.shape[0], 0)
-        none = xp.zeros(shape, dtype=x_w.dtype, device=device(x_w))
+        none = xp.zeros(shape, dtype=plan.gain.dtype, device=device(x_w))
         return none, none, none, none, new
     now, lasting, votes, amplitude_w = (
         xp.stack(list(y), axis=-1) for y in zip(*looks, strict=True)

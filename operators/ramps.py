@@ -76,7 +76,7 @@ def differences(
     if max(lags) > depth:
         msg = f"lags reach back {max(lags)} samples; the state holds {depth}"
         raise ValueError(msg)
-    joined = xp.concat([state.tail_w, x_w], axis=-1)
+    joined = xp.concat([xp.astype(state.tail_w, x_w.dtype), x_w], axis=-1)
     known = xp.concat([state.tail_valid, valid], axis=-1)
     diff, ok = [], []
     for lag in lags:

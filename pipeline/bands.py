@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.band_bins import HIGHEST_HZ, covering
 from pipeline.engine_state import EngineState
 from pipeline.layout import SiteLayout
 from pipeline.oscillation_state import Feed, Looks
@@ -16,9 +17,6 @@ __all__ = ["NodeBands", "PoiBands"]
 
 MEASURED = 0.8
 """Share of the second, or of the window, that must be measured for bands to say anything."""
-COVERED = 0.9
-"""Share of a band that a window's bins must cover."""
-HIGHEST_HZ = 55.0
 
 
 class NodeBands:
@@ -46,9 +44,9 @@ class NodeBands:
         bands_w = np.full((len(BANDS_HZ), self._nodes), np.nan)
         for look in looks.due:
             rows = self._rows[look.feed]
-            for k, inside, able in self._plans.get((look.feed, look.bank), ()):
+            for k, _inside, able in self._plans.get((look.feed, look.bank), ()):
                 seen = able & (share[rows] >= MEASURED)
-                line_w = look.amplitude_w[:, inside].max(axis=1)
+                line_w = look.strongest_w[:, k]
                 bands_w[k, rows] = np.where(seen, line_w, np.nan)
         return bands_w
 
@@ -80,14 +78,14 @@ class PoiBands:
         if not track.bands_w:
             track.bands_w = [float("nan")] * len(BANDS_HZ)
         due = {(look.feed, look.bank): look for look in looks.due}
-        for k, (_low, _high, number, place, inside) in enumerate(self._plans):
+        for k, (_low, _high, number, place, _inside) in enumerate(self._plans):
             look = due.get((number, place))
             if look is None:
                 continue
             feed = self._feeds[number]
             row = feed.nodes.index(top)
             seen = looks.measured(number, place, row) >= MEASURED
-            track.bands_w[k] = float(look.amplitude_w[row][inside].max()) if seen else float("nan")
+            track.bands_w[k] = float(look.strongest_w[row, k]) if seen else float("nan")
         bands = tuple(
             Band(low, high, observable=not np.isnan(w), amplitude_w=None if np.isnan(w) else w)
             for (low, high, *_rest), w in zip(self._plans, track.bands_w, strict=True)
@@ -109,12 +107,7 @@ class PoiBands:
 def _window(feed: Feed, low_hz: float, high_hz: float) -> tuple[int, Any] | None:
     """Bank and bins of the shortest window that covers a band."""
     for place, bank in enumerate(feed.banks):
-        design = bank.plan.design
-        for look in design.looks:
-            freq_hz = design.freq_hz[look.place]
-            inside = design.tested[look.place] & (freq_hz >= low_hz * 0.99) & (freq_hz <= high_hz)
-            bins = np.flatnonzero(inside)
-            if len(bins) and np.ptp(freq_hz[bins]) >= COVERED * (high_hz - low_hz):
-                first, last = look.place.start + bins[0], look.place.start + bins[-1]
-                return place, slice(first, last + 1)
+        inside = covering(bank.plan.design, low_hz, high_hz)
+        if inside is not None:
+            return place, inside
     return None

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from operators import decimation, diversity, noise, ramps, steps
-from operators.kernels import Frame, FramePlan, Kernels, Scan, StepPlan, reference
+from operators._arrays import narrow
+from operators.kernels import Frame, FramePlan, Kernels, Scan, StepPlan, Told, reference
 from operators.oscillations import OscillationState
 from pipeline import cuda_frame, cuda_spectra, cuda_unison
 from pipeline.cuda_launch import Launcher, whole
@@ -139,11 +140,12 @@ class CudaKernels:
         state: OscillationState,
         *,
         plan: cuda_spectra.SpectralTables,
-        told: str = "all",
+        told: Told = reference.EVERYTHING,
     ) -> tuple[Any, OscillationState]:
-        """See `Kernels.periodogram`; one FFT and one launch a window and hop; tells all always."""
-        del told
-        return cuda_spectra.periodogram(self.launch, (x_w, valid), state, plan)
+        """See `Kernels.periodogram`; one FFT and one launch a window and hop; tells bins always."""
+        found, state = cuda_spectra.periodogram(self.launch, (x_w, valid), state, plan)
+        strongest_w = reference.strongest(found.amplitude_w, told)
+        return found._replace(strongest_w=strongest_w), state
 
     def newest(
         self, tail_w: Any, valid: Any, taps: Any, *, factor: int, count: int
@@ -160,9 +162,10 @@ class CudaKernels:
     def remember(self, peak_w: Any, keep: Any, state: noise.NoiseState) -> noise.NoiseState:
         """See `noise.remember`."""
         xp, (leaves, seconds) = self.launch.cupy, peak_w.shape
-        new = noise.NoiseState(xp.empty(state.peaks_w.shape), xp.empty((leaves,), dtype=xp.int64))
+        peaks_w = xp.empty(state.peaks_w.shape, dtype=xp.float32)
+        new = noise.NoiseState(peaks_w, xp.empty((leaves,), dtype=xp.int64))
         sizes = (whole(n) for n in (leaves, seconds, state.peaks_w.shape[1]))
-        self.launch.threads("remember", leaves, peak_w, keep, *state, *new, *sizes)
+        self.launch.threads("remember", leaves, narrow(peak_w), keep, *state, *new, *sizes)
         return new
 
     def noise_scale(self, state: noise.NoiseState) -> Any:
@@ -203,45 +206,31 @@ class CudaKernels:
         """See `unison.leading`."""
         return cuda_unison.leading(self.launch, z)
 
-    def movement(self, x_w: Any, valid: Any, state: diversity.DiversityState) -> diversity.Movement:
-        """See `diversity.movement`."""
-        found, _ = self._diversity(x_w, valid, state)
-        return diversity.Movement(*(found[k][None, :] for k in (1, 2, 3)))
-
-    def coincidence_factor(
+    def together(
         self, x_w: Any, valid: Any, state: diversity.DiversityState
-    ) -> tuple[Any, diversity.DiversityState]:
-        """See `diversity.coincidence_factor`."""
-        found, new = self._diversity(x_w, valid, state)
-        return found[0][None, :], new
-
-    def _diversity(self, x_w: Any, valid: Any, state: diversity.DiversityState) -> tuple[Any, Any]:
-        """All four measures of every second, (4, time), and the state behind the last."""
+    ) -> tuple[diversity.Together, diversity.DiversityState]:
+        """See `diversity.together`."""
         xp, (leaves, ticks) = self.launch.cupy, x_w.shape
         window = state.tail_w.shape[1] + 1
-        joined_w = xp.concatenate([state.tail_w, xp.where(valid, x_w, 0.0)], axis=1)
-        known = xp.concatenate([state.tail_valid, valid], axis=1)
+        now_w = xp.where(valid, narrow(x_w), np.float32(np.nan))
+        joined_w = xp.concatenate([state.tail_w, now_w], axis=1)
         first = leaves * xp.arange(2, dtype=xp.int64)
-        found = [
-            self.site_diversity(joined_w[:, k : k + window], known[:, k : k + window], first)
-            for k in range(ticks)
-        ]
-        cut = xp.ascontiguousarray
-        new = diversity.DiversityState(cut(joined_w[:, ticks:]), cut(known[:, ticks:]))
-        return xp.concatenate(found, axis=1), new
+        found = [self.site_diversity(joined_w[:, k : k + window], first) for k in range(ticks)]
+        said = diversity.Together(*xp.concatenate(found, axis=1)[:, None, :])
+        return said, diversity.DiversityState(xp.ascontiguousarray(joined_w[:, ticks:]))
 
-    def site_diversity(self, joined_w: Any, known: Any, first: Any) -> Any:
+    def site_diversity(self, joined_w: Any, first: Any) -> Any:
         """
-        Measures of some sites at once, (4, site).
+        Measures of some sites at once, (4, site), in the order of `diversity.Together`.
 
-        ``joined_w``, ``known``: (leaf, window), 0 where not measured; ``first``: first leaf of each
+        ``joined_w``: (leaf, window) float32, NaN where not measured; ``first``: first leaf of each
         site and the number of leaves, (site + 1,) int64.
         """
         xp, (leaves, window), sites = self.launch.cupy, joined_w.shape, first.shape[0] - 1
-        rows = tuple(xp.ascontiguousarray(part) for part in (joined_w, known))
+        row = xp.ascontiguousarray(joined_w)
         of_leaf, of_site = xp.empty((4, leaves)), xp.empty((2, sites, window))
         found, (n, m, w) = xp.empty((4, sites)), (whole(k) for k in (leaves, sites, window))
-        self.launch.warps("leaf_moves", leaves, *rows, of_leaf, n, w)
-        self.launch.warps("site_seconds", sites * window, *rows, first, of_site, m, w)
+        self.launch.warps("leaf_moves", leaves, row, of_leaf, n, w)
+        self.launch.warps("site_seconds", sites * window, row, first, of_site, m, w)
         self.launch.warps("site_diversity", sites, of_leaf, of_site, first, found, m, w, n)
         return found

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from operators import oscillations
+from operators._arrays import narrow
 from operators._oscillation_design import BLOCK
 from operators.kernels import Found
 from operators.oscillations import OscillationDesign, OscillationState
@@ -96,7 +97,7 @@ def _look(
     """
     xp, (channels, depth) = launch.cupy, series[0].shape
     bins = plan.per_bin.shape[1]
-    past, sums = xp.empty((channels, bins)), xp.empty((channels, bins))
+    past, sums = (xp.empty((channels, bins), dtype=xp.float32) for _ in range(2))
     learned = xp.empty(state.learned.shape, dtype=xp.int64)
     most = xp.empty((3, channels))
     tables = (plan.per_bin, plan.near, plan.edges, plan.wide_weight, plan.bars)
@@ -126,7 +127,7 @@ def periodogram(
     xp, design = launch.cupy, plan.design
     joined = tuple(
         xp.concatenate([old, new], axis=1)
-        for old, new in zip((state.tail_w, state.tail_valid), series, strict=True)
+        for old, new in zip(state[:2], (narrow(series[0]), series[1]), strict=True)
     )
     channels, ticks = series[0].shape
     hops = len(range(state.until_hop, ticks + 1, design.hop))
@@ -139,4 +140,4 @@ def periodogram(
         most[:, hop], state = _look(launch, (*joined, at[hop : hop + 1]), state, plan, here)
     tails = [xp.ascontiguousarray(part[:, ticks:]) for part in joined]
     new = state._replace(tail_w=tails[0], tail_valid=tails[1], until_hop=until_hop)
-    return Found._make([*said, most]), new
+    return Found._make([*said, None, most]), new

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from operators import diversity, noise
+from operators._arrays import narrow
 from pipeline.align_state import Block
 from pipeline.bands import NodeBands
 from pipeline.causes import Causes
@@ -109,7 +110,6 @@ class Engine:
             losses=copy.deepcopy(state.losses),
             causes=state.causes.copied(),
             windows=copy.copy(state.windows),
-            outlook=copy.deepcopy(state.outlook) if self._report else state.outlook,
             steps=copy.copy(state.steps),
             pending=list(state.pending),
         )
@@ -171,6 +171,7 @@ class Engine:
         outcome.events.extend(self._losses.step(state.losses, view, metered, ramps))
         if state.end_ns % NS_PER_S == 0:
             self._seconds(state, outcome)
+        self._ingest.forget(state)
         new = outcome.events[told:]
         if new or state.causes.open:
             outcome.events[told:] = self._causes.step(state.causes, view, new, state.end_ns)
@@ -184,8 +185,7 @@ class Engine:
         whole = parts["node_w"].shape[1] // per_s
         leaf_means_w, cold = self._learn(state, parts)
         self._ingest.steps.seconds(state.steps, whole)
-        least = "amplitude_w" if self._report else "most"
-        seconds = self._spectra.seconds(state, parts, whole, last_ns, least=least)
+        seconds = self._spectra.seconds(state, parts, whole, last_ns, bands=self._report)
         for k, looks in enumerate(seconds):
             end_ns = last_ns - (whole - 1 - k) * NS_PER_S
             if self.layout.nodes[self.layout.top].rating_w is None:
@@ -223,7 +223,7 @@ class Engine:
         known_s = state.known_s[:, None] + np.add.accumulate(known, axis=1)
         cold = np.count_nonzero(known_s < detect.warm_s, axis=0)
         state.known_s = np.minimum(known_s[:, -1], NOISE_S)
-        state.peaks = [*state.peaks, *np.ascontiguousarray(peak_w.T)]
+        state.peaks = [*state.peaks, *np.ascontiguousarray(narrow(peak_w).T)]
         if state.end_ns // NS_PER_S % BLOCK_S == 0:
             latest_w, state.peaks = np.stack(state.peaks, axis=1), []
             state.noise = kernels.remember(up(latest_w), up(latest_w >= 0), state.noise)

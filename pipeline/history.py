@@ -8,7 +8,10 @@ from array_api_compat import array_namespace
 
 from operators.ramps import RampState
 
-__all__ = ["Ticks", "forget", "later", "newest"]
+__all__ = ["LEAF_S", "Ticks", "forget", "later", "newest", "recent", "whole_seconds"]
+
+LEAF_S = 20
+"""How far back the leaves of an oscillation are looked at."""
 
 
 class Ticks(NamedTuple):
@@ -19,7 +22,7 @@ class Ticks(NamedTuple):
     """
 
     mean_w: Any
-    """(channel, time)"""
+    """(channel, time) float32, W"""
     ok: Any
     """What was measured; (channel, time)."""
 
@@ -39,9 +42,33 @@ def newest(history: list[Ticks], ticks: int) -> RampState:
     return RampState(*(xp.asarray(a[:, have - ticks :], copy=True) for a in found))
 
 
-def later(history: list[Ticks], new: Ticks, per_s: int, depth: int) -> list[Ticks]:
+def whole_seconds(history: list[Ticks], per_s: int, count: int, ahead: int) -> list[Ticks]:
+    """The newest grid seconds that have come, so many at most, but for the last ``ahead``."""
+    whole = [part for part in history if part.mean_w.shape[1] == per_s]
+    last = max(len(whole) - ahead, 0)
+    return whole[max(last - count, 0) : last]
+
+
+def recent(history: list[Ticks], per_s: int, depth: int) -> list[Ticks]:
     """
-    Add a block, part of a second or whole ones; drop what ``depth`` ticks do not reach.
+    Drop the seconds that ``depth`` ticks do not reach.
+
+    What stands for the time before the first tick is longer than a second until it is dropped.
+    """
+    spare, first = sum(part.mean_w.shape[1] for part in history) - depth, 0
+    while spare >= history[first].mean_w.shape[1]:
+        spare -= history[first].mean_w.shape[1]
+        first += 1
+    oldest, rest = history[first], history[first + 1 :]
+    left = oldest.mean_w.shape[1] - max(spare, 0)
+    if oldest.mean_w.shape[1] <= per_s:
+        return [oldest, *rest]
+    return [Ticks(*(a[:, -left:] for a in oldest)), *rest] if left > per_s else rest
+
+
+def later(history: list[Ticks], new: Ticks, per_s: int) -> list[Ticks]:
+    """
+    Add a block, part of a second or whole ones.
 
     Seconds are cut at the grid, so that a history does not depend on how the stream was.
     """
@@ -54,12 +81,7 @@ def later(history: list[Ticks], new: Ticks, per_s: int, depth: int) -> list[Tick
         seconds = [Ticks(*(xp.concat(list(pair), axis=1) for pair in zip(open_, new, strict=True)))]
     else:
         seconds = [new]
-    found = [*history, *seconds]
-    spare = sum(part.mean_w.shape[1] for part in found) - depth
-    while spare >= found[0].mean_w.shape[1]:
-        spare -= found[0].mean_w.shape[1]
-        found = found[1:]
-    return found
+    return [*history, *seconds]
 
 
 def forget(history: list[Ticks], kept: Any) -> list[Ticks]:

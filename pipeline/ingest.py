@@ -8,12 +8,13 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from operators import ramps, seconds, segments
+from operators._arrays import widen
 from operators.kernels import FramePlan, Tree, tree
 from operators.kernels.reference import up_the_tree
 from pipeline.align_state import Block
 from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice, EngineState
-from pipeline.history import Ticks, forget, later, newest
+from pipeline.history import LEAF_S, Ticks, forget, later, newest, recent
 from pipeline.layout import SiteLayout
 from pipeline.ramp_state import Moved, RampView
 from pipeline.step_stage import StepStage
@@ -57,7 +58,7 @@ class Ingest:
     def start(self) -> dict[str, Any]:
         """The frame stage's fields of the state before the first frame."""
         layout, up = self.layout, self.device.upload
-        rows = up(np.zeros((len(layout.channel_ids), 1)))
+        rows = up(np.zeros((len(layout.channel_ids), 1), np.float32))
         return {
             "history": [Ticks(*ramps.start(rows, tail=self._depth))],
             "moved_threshold_w": up(np.full(len(layout.leaves), np.inf)),
@@ -68,9 +69,10 @@ class Ingest:
         """Take one block into ``state`` (the caller's own copy); the ramp statistics it gives."""
         mean_w, ok = self._tick_means(state, block)
         before, home, new = state.history, self.device.download, Ticks(mean_w, ok)
+        mean_w = widen(mean_w)
         past = newest(before, self._per_s)
         frame = self._kernels.frame(mean_w, ok, past, state.moved_threshold_w, self._plan)
-        state.history = later(before, new, self._per_s, self._depth)
+        state.history = later(before, new, self._per_s)
         found = self.steps.frame(state.steps, home(frame.moved_w), home(frame.moved_ok))
         state.pending.append(
             {
@@ -94,6 +96,16 @@ class Ingest:
             state.reference_w,
         )
 
+    def forget(self, state: EngineState) -> None:
+        """
+        Let go of ticks that nobody will ask for any more, at the end of a block.
+
+        A second more than an event can ask for: what stands for the time before the first tick may
+        go as one.
+        """
+        depth = max(self._depth + self._per_s, LEAF_S * self._per_s)
+        state.history = recent(state.history, self._per_s, depth)
+
     def _mover(self, before: list[Ticks], now: Ticks) -> Any:
         """Answers how far everything moved between two stretches; nothing is computed unasked."""
         reach, layout, home = self._depth, self.layout, self.device.download
@@ -104,6 +116,7 @@ class Ingest:
                 xp.concat(list(pair), axis=-1)
                 for pair in zip(newest(before, reach), now, strict=True)
             )
+            way_w = widen(way_w)
             start = max(first + reach, 0)  # what is older than the history is taken from its begin
             old = slice(start, max(onset + reach, start + self._half))
             new = slice(max(tick + 1 - self._half, onset) + reach, tick + 1 + reach)
@@ -122,7 +135,12 @@ class Ingest:
         return moved
 
     def _tick_means(self, state: EngineState, block: Block) -> tuple[Any, Any]:
-        """Tick means of all channels (channel, time); resets clear what would cross the gap."""
+        """
+        Tick means of all channels (channel, time), rounded to float32, as they are remembered.
+
+        Samples come as float32, so that only means of several are rounded. Resets clear what
+        would cross the gap.
+        """
         means, valid = [], []
         for grid in self.layout.grids:
             x = self.device.upload(block.power_w[grid.level])
@@ -134,6 +152,7 @@ class Ingest:
         if block.resets:
             kept = self.device.upload(self._kept(block)[:, None])
             state.history = forget(state.history, kept)
+        means = [xp.astype(mean_w, xp.float32) for mean_w in means]
         return xp.concat(means, axis=0), xp.concat(valid, axis=0)
 
     def _kept(self, block: Block) -> Any:

@@ -31,6 +31,8 @@ class Bank(NamedTuple):
     taps: Any
     hop_s: int
     plan: oscillations.OscillationPlan
+    bands: Any
+    """First bin and past the last of each of `BANDS_HZ`; (band, 2) int64."""
 
 
 class Feed(NamedTuple):
@@ -61,7 +63,7 @@ class Feed(NamedTuple):
 
 
 class Look(NamedTuple):
-    """One bank's spectra in one grid second, on the host; (row, bin)."""
+    """One bank's spectra in one grid second, on the host; (row, bin), None where nobody asks."""
 
     feed: int
     bank: int
@@ -72,6 +74,8 @@ class Look(NamedTuple):
     votes: Any
     """Power of the newest window over the threshold of a vote."""
     amplitude_w: Any
+    strongest_w: Any
+    """Greatest amplitude of each of `BANDS_HZ`; (row, band)."""
     quiet: bool = False
     """Nothing in it reaches its threshold."""
 
@@ -185,7 +189,7 @@ class OscillationTrack:
     open: list[OpenTone] = dataclasses.field(default_factory=list)
     past: list[Past] = dataclasses.field(default_factory=list)
     leaves: list[Any] = dataclasses.field(default_factory=list)
-    """Newest seconds of leaves that no feed watches, (leaf, time) W each."""
+    """Newest seconds of leaves, (leaf, time) float32, W, that neither feed nor history has."""
     bands_w: list[float] = dataclasses.field(default_factory=list)
     """Amplitude last seen in each band at the POI; NaN where nothing was."""
 

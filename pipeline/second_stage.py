@@ -47,12 +47,30 @@ class Second(NamedTuple):
     """(band, node): strongest line of each of `BANDS_HZ`, NaN where none can be seen."""
 
 
+class Open(NamedTuple):
+    """What is known of windows that go on; (node,), bands (band, node), of no node unless seen."""
+
+    total: Any
+    """Measured shares of their seconds added up."""
+    weighted_w: Any
+    """The same, times the mean of each."""
+    min_w: Any
+    max_w: Any
+    rise_w: Any
+    fall_w: Any
+    synchrony: Any
+    """Greatest so far, minus infinity where there is none; bands too."""
+    bands_w: Any
+    end_ns: int
+
+
 @dataclasses.dataclass
 class WindowState:
-    """Seconds of the racks' open window, newest last, and the POI's last ten minutes of means."""
+    """The racks' open window, None: its first second is still to come; ten minutes of the POI."""
 
-    seconds: list[Second]
+    racks: Open | None
     means_w: Any
+    """One-second means."""
     known: Any
 
 
@@ -70,9 +88,11 @@ def second_stats(layout: SiteLayout, part: dict[str, Any], end_ns: int, kernels:
         rows, here = layout.own_meters[grid.level]
         mean_w[rows], min_w[rows], max_w[rows] = (s[here, 0] for s in own[:3])
         valid[rows] = own[3][here, 0] / grid.rate
-    rise_w = np.maximum(functools.reduce(np.maximum, part["second_w"].T), 0.0)
-    fall_w = np.maximum(-functools.reduce(np.minimum, part["second_w"].T), 0.0)
-    together = functools.reduce(np.maximum, part["synchrony"].T)
+    second_w, together = part["second_w"], part["synchrony"]
+    all_ = np.ones(second_w.shape, bool)
+    _, least_w, most_w, _ = kernels.second_stats(second_w, all_, samples_per_second=node_w.shape[1])
+    rise_w, fall_w = np.maximum(most_w[:, 0], 0.0), np.maximum(-least_w[:, 0], 0.0)
+    together = functools.reduce(np.maximum, together.T) if together.any() else together[:, 0]
     return Second(end_ns, mean_w, min_w, max_w, rise_w, fall_w, valid, together, None)
 
 
@@ -83,6 +103,8 @@ class _Kind(NamedTuple):
     node_id: pa.Array
     level: pa.Array
     whole_s: int
+    seen: bool
+    """Some of them are in a feed: they have bands."""
 
 
 def _kind(layout: SiteLayout, rows: Any, whole_s: int) -> _Kind:
@@ -91,7 +113,8 @@ def _kind(layout: SiteLayout, rows: Any, whole_s: int) -> _Kind:
         pa.array([getattr(node, name) for node in nodes], pa.string()).dictionary_encode()
         for name in ("id", "level")
     )
-    return _Kind(as_slice(rows), node_id, level, whole_s)
+    seen = layout.small or whole_s != RACK_WINDOW_S
+    return _Kind(as_slice(rows), node_id, level, whole_s, seen)
 
 
 class Windows:
@@ -105,74 +128,91 @@ class Windows:
 
     def start(self) -> WindowState:
         """Nothing known."""
-        return WindowState([], np.zeros(max(SPANS_S) + 1), np.zeros(max(SPANS_S) + 1, bool))
+        return WindowState(None, np.zeros(max(SPANS_S) + 1), np.zeros(max(SPANS_S) + 1, bool))
 
     def step(self, state: WindowState, second: Second) -> list[dict[str, Any]]:
         """Column sets of the windows that end with this second."""
         top = self._layout.top
         state.means_w = np.append(state.means_w[1:], second.mean_w[top])
         state.known = np.append(state.known[1:], second.share[top] > 0)
-        columns = [self._columns([second], self._others, second.end_ns)]
-        state.seconds = [*state.seconds, second]
+        columns = [self._columns(_opened(second, self._others), self._others)]
+        racks = _opened(second, self._racks)
+        state.racks = racks if state.racks is None else _joined(state.racks, racks)
         if second.end_ns // NS_PER_S % RACK_WINDOW_S == 0:
             columns.append(self.flush(state))
         return [c for c in columns if c]
 
     def flush(self, state: WindowState) -> dict[str, Any]:
         """Close the racks' window as it stands; a partial one says so by its valid share."""
-        seconds, state.seconds = state.seconds, []
-        if not seconds or not len(self._racks.node_id):
-            return {}
-        return self._columns(seconds, self._racks, seconds[-1].end_ns)
+        racks, state.racks = state.racks, None
+        return {} if racks is None else self._columns(racks, self._racks)
 
-    def _columns(self, seconds: list[Second], kind: _Kind, end_ns: int) -> dict[str, Any]:
-        rows, whole_s = kind.rows, kind.whole_s
+    def _columns(self, window: Open, kind: _Kind) -> dict[str, Any]:
         if not len(kind.node_id):
             return {}
-        share = np.stack([second.share[rows] for second in seconds])
-        known = share > 0
-        some = known.any(axis=0)
-        weight = np.where(known, share, 0.0)
-        total = _fold(weight)
-        mean_w = _fold(np.where(known, _rows(seconds, "mean_w", rows), 0.0) * weight)
-        mean_w = np.where(some, mean_w / np.where(some, total, 1.0), np.nan)
-        low = np.where(known, _rows(seconds, "min_w", rows), np.inf).min(axis=0)
-        high = np.where(known, _rows(seconds, "max_w", rows), -np.inf).max(axis=0)
-        window_ns = whole_s * NS_PER_S
+        some, window_ns = window.total > 0, kind.whole_s * NS_PER_S
+        mean_w = window.weighted_w / np.where(some, window.total, 1.0)
         return {
             "site_id": self._layout.site_id,
             "node_id": kind.node_id,
             "level": kind.level,
-            "t0_ns": (end_ns - 1) // window_ns * window_ns,
+            "t0_ns": (window.end_ns - 1) // window_ns * window_ns,
             "duration_ns": window_ns,
-            "mean_w": mean_w,
-            "min_w": np.where(some, low, np.nan),
-            "max_w": np.where(some, high, np.nan),
-            "ramp_up_w_per_s": _rows(seconds, "rise_w", rows).max(axis=0),
-            "ramp_down_w_per_s": _rows(seconds, "fall_w", rows).max(axis=0),
-            "valid_share": total / whole_s,
-            "produced_ns": end_ns,
-            "synchrony": _most(np.stack([second.synchrony[rows] for second in seconds]), zero=True),
+            "mean_w": np.where(some, mean_w, np.nan),
+            "min_w": np.where(some, window.min_w, np.nan),
+            "max_w": np.where(some, window.max_w, np.nan),
+            "ramp_up_w_per_s": window.rise_w,
+            "ramp_down_w_per_s": window.fall_w,
+            "valid_share": window.total / kind.whole_s,
+            "produced_ns": window.end_ns,
+            "synchrony": _known(window.synchrony),
             **{
-                f"band_{name}_w": _most(np.stack([s.bands_w[k, rows] for s in seconds]))
-                for k, name in enumerate(BAND_NAMES)
+                f"band_{name}_w": _known(line_w) if kind.seen else np.full(len(some), np.nan)
+                for name, line_w in zip(BAND_NAMES, window.bands_w, strict=True)
             },
         }
 
 
-def _most(values: Any, *, zero: bool = False) -> Any:
-    """Greatest over the seconds, NaN where there is none; 0 is none too, where it is asked for."""
-    known = np.isfinite(values) & (values != 0 if zero else True)
-    most = np.where(known, values, -np.inf).max(axis=0)
-    return np.where(known.any(axis=0), most, np.nan)
+def _opened(second: Second, kind: _Kind) -> Open:
+    """A window of one second."""
+    rows = kind.rows
+    share, together = second.share[rows], second.synchrony[rows]
+    known, bands_w = share > 0, second.bands_w[:, rows] if kind.seen else second.bands_w[:, :0]
+    return Open(
+        total=np.where(known, share, 0.0),
+        weighted_w=np.where(known, second.mean_w[rows], 0.0) * np.where(known, share, 0.0),
+        min_w=np.where(known, second.min_w[rows], np.inf),
+        max_w=np.where(known, second.max_w[rows], -np.inf),
+        rise_w=second.rise_w[rows],
+        fall_w=second.fall_w[rows],
+        synchrony=np.where(np.isfinite(together) & (together != 0), together, -np.inf),
+        bands_w=np.where(np.isfinite(bands_w), bands_w, -np.inf),
+        end_ns=second.end_ns,
+    )
 
 
-def _rows(seconds: list[Second], name: str, rows: Any) -> Any:
-    return np.stack([getattr(second, name)[rows] for second in seconds])
+def _joined(window: Open, new: Open) -> Open:
+    """One second more."""
+    return Open(
+        window.total + new.total,
+        window.weighted_w + new.weighted_w,
+        np.minimum(window.min_w, new.min_w),
+        np.maximum(window.max_w, new.max_w),
+        np.maximum(window.rise_w, new.rise_w),
+        np.maximum(window.fall_w, new.fall_w),
+        np.maximum(window.synchrony, new.synchrony),
+        np.maximum(window.bands_w, new.bands_w),
+        new.end_ns,
+    )
+
+
+def _known(most: Any) -> Any:
+    """NaN where there is none."""
+    return np.where(most > -np.inf, most, np.nan)
 
 
 def _fold(values: Any) -> Any:
-    """Sum over seconds in their order."""
+    """Sum over ticks in their order."""
     total = np.zeros(values.shape[1])
     for row in values:
         total = total + row

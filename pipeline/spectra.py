@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from operators import budget, decimation, oscillations
+from pipeline.band_bins import bins_of_bands
 from pipeline.bands import PoiBands
 from pipeline.detect import DetectSettings
 from pipeline.engine_state import ArrayDevice, EngineState
@@ -132,7 +133,8 @@ class Spectra:
                 return
             taps = self.device.upload(decimation.taps(factor))
             plan = self._kernels.spectral_plan(design, like)
-            banks.append(Bank(f"{rate_hz}:{hop_s}", float(rate), factor, taps, hop_s, plan))
+            bands = bins_of_bands(design)
+            banks.append(Bank(f"{rate_hz}:{hop_s}", float(rate), factor, taps, hop_s, plan, bands))
 
         first = rate // _divisor(rate, FASTEST_HZ)
         add(first, 1, oscillations.FAST, 1)
@@ -191,13 +193,17 @@ class Spectra:
                 design = bank.plan.design
                 reach_hz = 2 * design.width_hz
                 near = [np.abs(design.freq_hz - f) <= reach_hz + SAME * f for f in lines_hz]
-                kept = self.device.upload(np.where(np.any(near, axis=0), 0.0, 1.0))
+                kept = self.device.upload(np.where(np.any(near, axis=0), 0, 1).astype(np.float32))
                 sums = spectra[bank.key].sums * kept
                 spectra[bank.key] = spectra[bank.key]._replace(sums=sums)
         state.spectra = spectra
 
-    def _response(self, feed: Feed) -> list[tuple[Any, Any]] | None:
-        """By bank: bins that are no images (None: all), correction of amplitudes; None: as is."""
+    def _response(self, feed: Feed) -> list[tuple[Any, Any, Any]] | None:
+        """
+        By bank: bins that are no images (None: all), correction of amplitudes; None: as is.
+
+        And that of every row, (bin,), where all are alike.
+        """
         if all(sensor == Sensor() for sensor in feed.sensors):
             return None
         found = []
@@ -205,5 +211,6 @@ class Spectra:
             freq_hz = bank.plan.design.freq_hz
             trusted = np.stack([s.trusted(freq_hz) for s in feed.sensors])
             correction = np.stack([s.correction(freq_hz) for s in feed.sensors])
-            found.append((None if trusted.all() else trusted.astype(float), correction))
+            alike = correction[0] if (correction == correction[0]).all() else None
+            found.append((None if trusted.all() else trusted.astype(float), correction, alike))
         return found

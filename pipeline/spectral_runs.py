@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from operators.kernels import Found
+from operators._arrays import narrow, widen
+from operators.kernels import Found, Told
+from operators.kernels.reference import strongest
 from pipeline.engine_state import ArrayDevice, EngineState
+from pipeline.history import LEAF_S, whole_seconds
 from pipeline.layout import SiteLayout
 from pipeline.oscillation_state import Feed, Look, Looks
 from schemas.units import NS_PER_S
@@ -20,7 +23,6 @@ __all__ = ["Runs"]
 
 SUM_SHARE = 0.5
 """A sum counts as measured while at least this share of its channels is."""
-LEAF_S = 20
 
 
 @dataclasses.dataclass
@@ -73,12 +75,13 @@ class Runs:
         self,
         layout: SiteLayout,
         feeds: tuple[Feed, ...],
-        responses: list[list[tuple[Any, Any]] | None],
+        responses: list[list[tuple[Any, Any, Any]] | None],
         device: ArrayDevice,
     ) -> None:
         self.layout, self.feeds, self.device = layout, feeds, device
         self._responses, self._kernels = responses, device.kernels()
-        self._keep, self._loud = not any(len(feed.leaves) for feed in feeds), False
+        self._loud, unwatched = False, not any(len(feed.leaves) for feed in feeds)
+        self._keep = unwatched and layout.leaf_grid.per_tick > 1
 
     def seconds(
         self,
@@ -87,33 +90,33 @@ class Runs:
         whole: int,
         end_ns: int,
         *,
-        least: str = "amplitude_w",
+        bands: bool = True,
     ) -> Iterator[Looks]:
         """
         Some whole grid seconds of every feed, the last ending at ``end_ns``, one after the other.
 
         All at once while no oscillation is open. One that opens may close, and change what is
         remembered: from its second on they are computed singly, and ``state`` is at that second.
-        ``least``: what is told of every bin in any case (`Kernels.periodogram`).
+        ``bands``: the strongest line of each band is told in any case.
         """
         first_s, done = end_ns // NS_PER_S - whole + 1, 0
         while done < whole:
             before = state.spectra
             take = 1 if state.tone_track.open else whole - done
             here = _seconds_of(parts, done, take, whole)
-            runs = self._runs(state, here, first_s + done, least)
+            runs = self._runs(state, here, first_s + done, bands)
             for k in range(take):
                 self._remember(state, here, (k, take))
-                yield self._said(state, runs, k)
+                yield self._said(state, runs, k, whole - 1 - done - k)
                 if state.tone_track.open and k + 1 < take:
                     take, state.spectra = k + 1, before
                     here = _seconds_of(parts, done, take, whole)
-                    self._runs(state, here, first_s + done, "most")
+                    self._runs(state, here, first_s + done, False)
                     break
             done += take
 
     def _runs(
-        self, state: EngineState, parts: dict[str, Any], first_s: int, least: str
+        self, state: EngineState, parts: dict[str, Any], first_s: int, bands: bool
     ) -> list[list[Run]]:
         """
         Every feed's run over some seconds; the state is then at their end.
@@ -121,7 +124,7 @@ class Runs:
         Bins are told where someone will read them: while something is open or stands out. Which,
         is seen from the greatest of each row; was it not foreseen, it is computed once more.
         """
-        told = "all" if state.tone_track.open or self._loud else least
+        told = "all" if state.tone_track.open or self._loud else "bands" if bands else "most"
         runs, spectra = self._told(state, parts, first_s, told)
         self._loud = any(not look.quiet for of in runs for run in of for look in run.looks.values())
         if self._loud and told != "all":
@@ -138,10 +141,10 @@ class Runs:
         runs = [self._run(number, parts, spectra, when, told) for number in feeds]
         return runs, spectra
 
-    def _said(self, state: EngineState, runs: list[list[Run]], k: int) -> Looks:
+    def _said(self, state: EngineState, runs: list[list[Run]], k: int, ahead: int) -> Looks:
         due = [run.looks[k] for runs_of in runs for run in runs_of if k in run.looks]
         return Looks(
-            tuple(due), self._windows(runs, k), self._leaves(state), self._measured(runs, k)
+            tuple(due), self._windows(runs, k), self._leaves(state, ahead), self._measured(runs, k)
         )
 
     def _run(
@@ -170,24 +173,34 @@ class Runs:
                 reach = bank.taps.shape[0] + bank.factor * (count - 1)
                 slower = runs[-1].newest(due[-1], reach)
                 x, v = self._kernels.newest(*slower, bank.taps, factor=bank.factor, count=count)
+                x = narrow(x)
+            asked = self._asked(number, place, told)
             found, spectra[bank.key] = self._kernels.periodogram(
-                x, v, before, plan=bank.plan, told=told
+                x, v, before, plan=bank.plan, told=asked
             )
             looks = dict(zip(due, self._looks(number, place, found), strict=True))
             runs.append(Run(due, hop, old, (x, v), looks))
         return runs
 
+    def _asked(self, number: int, place: int, told: str) -> Told:
+        """Where what sensors leave of a line differs from row to row, bands are made of bins."""
+        if told == "most":
+            return Told(bins=False)
+        response = self._responses[number]
+        mixed = response is not None and response[place][2] is None
+        weight = None if response is None else response[place][2]
+        return Told(told == "all" or mixed, self.feeds[number].banks[place].bands, weight)
+
     def _input(self, feed: Feed, parts: dict[str, Any]) -> tuple[Any, Any]:
-        """Some seconds of a feed's rows, (row, time) W, and which were measured."""
+        """Some seconds of a feed's rows, (row, time) float32, W, and which were measured."""
         x = [parts[f"x:{level}"] for level in feed.levels]
         v = [parts[f"v:{level}"] for level in feed.levels]
         if feed.sums:
             rows = list(feed.sums)
             x, v = [*x, parts["node_w"][rows]], [*v, parts["share"][rows] >= SUM_SHARE]
         whole = [self.device.upload(a[0] if len(a) == 1 else np.concatenate(a)) for a in (x, v)]
-        if feed.mean_of == 1:
-            return whole[0], whole[1]
-        return self._kernels.frame_means(*whole, samples_per_frame=feed.mean_of)
+        x_w, valid = self._kernels.frame_means(*whole, samples_per_frame=feed.mean_of)
+        return narrow(x_w), valid
 
     def _forget(self, feed: Feed, parts: dict[str, Any], spectra: dict[str, Any]) -> None:
         """After a reset nothing reaches across the gap."""
@@ -210,34 +223,46 @@ class Runs:
             loud |= most[2][:, feed.leaves].max(axis=-1) >= 1
         none = [None] * len(loud)
         now, lasting, votes, amplitude_w = (none if a is None else home(a) for a in found[:4])
+        strongest_w = home(found.strongest_w)
         response = self._responses[number]
         if response is not None:
-            trusted, correction = response[place]
+            trusted, correction, common = response[place]
             if trusted is not None and found.now is not None:
                 now, lasting, votes = now * trusted, lasting * trusted, votes * trusted
             if found.amplitude_w is not None:
                 amplitude_w = amplitude_w * correction
+                if common is None:
+                    strongest_w = strongest(amplitude_w, Told(bands=feed.banks[place].bands))
         return [
-            Look(number, place, now[k], lasting[k], votes[k], amplitude_w[k], not loud[k])
+            Look(
+                *(number, place, now[k], lasting[k], votes[k], amplitude_w[k], strongest_w[k]),
+                quiet=not loud[k],
+            )
             for k in range(len(loud))
         ]
 
     def _remember(self, state: EngineState, parts: dict[str, Any], which: tuple[int, int]) -> None:
-        """Keep the newest seconds of the leaves where no feed does."""
+        """Keep the newest seconds of the leaves where neither a feed nor the history does."""
         if self._keep:
             x, (k, whole) = parts[f"x:{self.layout.leaf_grid.level}"], which
             rate = x.shape[1] // whole
-            state.tone_track.leaves.append(x[:, k * rate : (k + 1) * rate])
+            state.tone_track.leaves.append(narrow(x[:, k * rate : (k + 1) * rate]))
             del state.tone_track.leaves[:-LEAF_S]
 
-    def _leaves(self, state: EngineState) -> Any:
+    def _leaves(self, state: EngineState, ahead: int) -> Any:
+        """Answers with the newest samples of the leaves before the last ``ahead`` seconds."""
+        layout, rows = self.layout, slice(self.layout.leaves.start, self.layout.leaves.stop)
+
         def leaves(span_s: float) -> tuple[Any, float] | None:
-            kept = state.tone_track.leaves[-max(round(span_s), 1) :]
+            count = min(max(round(span_s), 1), LEAF_S)
+            kept = state.tone_track.leaves[-count:]
+            if not self._keep:
+                past = whole_seconds(state.history, layout.ticks_per_s, count, ahead)
+                kept = [part.mean_w[rows] for part in past]
             if not kept:
                 return None
-            return self.device.upload(np.concatenate(kept, axis=1)), float(
-                self.layout.leaf_grid.rate
-            )
+            x_w = array_namespace(kept[0]).concat(kept, axis=1)
+            return widen(self.device.upload(x_w)), float(layout.leaf_grid.rate)
 
         return leaves
 
@@ -250,7 +275,7 @@ class Runs:
             place = reach[0] if reach else len(banks) - 1
             bank, (tail_w, valid) = banks[place], runs[number][place].until(k)
             count = min(max(round(span_s * bank.rate_hz), 8), bank.plan.design.window) + 1
-            return tail_w[rows, -count:], valid[rows, -count:], bank.rate_hz
+            return widen(tail_w[rows, -count:]), valid[rows, -count:], bank.rate_hz
 
         return window
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from operators import budget, extremes, steps, whitening
+from operators._arrays import narrow
 from operators.kernels import Kernels, StepPlan
 from pipeline.detect import DetectSettings
 from pipeline.layout import SiteLayout, above
@@ -208,7 +209,7 @@ class StepStage:
         )
         track.calm = np.where(track.disturbed, 0, np.minimum(track.calm + 1, FIT_S // BLOCK_S))
         calm = track.waits & ~track.disturbed
-        pushed = np.concatenate([track.maxima[:, :, 1:], track.waiting[:, :, None]], axis=2)
+        pushed = np.concatenate([track.maxima[:, :, 1:], narrow(track.waiting)[:, :, None]], axis=2)
         track.maxima = np.where(calm[:, None, None], pushed, track.maxima)
         track.blocks = np.minimum(track.blocks + calm, BLOCKS)
         track.waiting, track.waits = track.block, teaches

@@ -47,7 +47,7 @@ class StepTrack:
     """Mean of the path that innovations are taken about."""
     base_samples: Any
     maxima: Any
-    """Greatest G^2/2 of past blocks, newest last; (watched, group, block)."""
+    """Greatest G^2/2 of past blocks, newest last; (watched, group, block) float32."""
     blocks: Any
     """How many of them count; (watched,)."""
     block: Any
@@ -89,7 +89,7 @@ def start(watched: int, ring: int, pace: int) -> StepTrack:
         usable=np.zeros((watched, means_s), bool),
         base_w=np.zeros(watched),
         base_samples=np.zeros(watched),
-        maxima=np.zeros((watched, groups, BLOCKS)),
+        maxima=np.zeros((watched, groups, BLOCKS), np.float32),
         blocks=np.zeros(watched, np.int64),
         block=np.zeros((watched, groups)),
         waiting=np.zeros((watched, groups)),

@@ -27,15 +27,14 @@ class Together:
         rows = self._layout.channel_nodes[leaves.start : leaves.stop]
         x = self._device.upload(second.mean_w[rows][:, None])
         v = self._device.upload(second.share[rows][:, None] > 0)
-        found = self._kernels.movement(x, v, state)
-        together, apart, most = (float(home(y)[0, 0]) for y in found)
+        found, state = self._kernels.together(x, v, state)
+        factor, together, apart, most = (float(home(y)[0, 0]) for y in found)
         moves = {
             "ramp_coincidence_factor": together or None,
             "effective_sources": _coarse(apart),
             "move_concentration": math.ceil(100 * most) / 100 or None,
         }
-        factor, state = self._kernels.coincidence_factor(x, v, state)
-        return float(home(factor)[0, 0]), moves, state
+        return factor, moves, state
 
 
 def _coarse(count: float) -> float | None:

@@ -3,10 +3,11 @@ The hot path behind one signature: what every device must be able to compute, an
 
 `reference` is made of the operators, for any array library; `cpu` is compiled by Numba. A device
 brings its own (`pipeline/device.py` chooses, once); nobody asks afterwards which it is. Arrays in,
-arrays and state out; the given state is not written to. All are C-contiguous, power is float64,
-time comes last. ``scan``, ``two_threshold``, ``autocovariance`` and ``block_moments`` get host
-arrays on every device: few rows, whose thresholds the host decides. Sums go in an order that
-depends on their members alone, so that the cut of the stream does not change a bit. How near
+arrays and state out; the given state is not written to. All are C-contiguous, time comes last.
+Power is float64 but where it is remembered (float32, ADR 0021). ``scan``, ``two_threshold``,
+``autocovariance`` and ``block_moments`` get host arrays on every device: few rows, whose thresholds
+the host decides. Sums go in an order that depends on their members alone, so that the cut of the
+stream does not change a bit. How near
 kernels are to the reference: `tolerances`.
 
 ==============  ==============================================================================
@@ -22,8 +23,7 @@ kernels are to the reference: `tolerances`.
 ``noise_scale`` their medians (`noise.noise_scale`)
 ``second_stats`` mean, least, greatest, count of each second (`seconds.second_stats`)
 ``frame_means`` mean of each frame (`seconds.frame_means`)
-``movement``    ramp coincidence and its kin (`diversity.movement`)
-``coincidence_factor`` (`diversity.coincidence_factor`)
+``together``    how leaves peak and move together (`diversity.together`)
 ``snapshots``   phases of the leaves while something swings (`unison.snapshots`)
 ``leading``     their coherence (`unison.leading`)
 ==============  ==============================================================================
@@ -39,7 +39,9 @@ import numpy as np
 from operators import unison
 from operators.segments import Segments
 
-__all__ = ["Found", "Frame", "FramePlan", "Kernels", "Scan", "StepPlan", "Tree", "tree"]
+__all__ = [
+    "Found", "Frame", "FramePlan", "Kernels", "Scan", "StepPlan", "Told", "Tree", "tree",
+]  # fmt: skip
 
 
 class Tree(NamedTuple):
@@ -143,6 +145,16 @@ class Scan(NamedTuple):
     """The past's `steps.TAIL` and the frame's, bounded; (watched, TAIL + time)."""
 
 
+class Told(NamedTuple):
+    """What is asked of `Kernels.periodogram`; without bins it is half the work."""
+
+    bins: bool = True
+    bands: Any = np.zeros((0, 2), np.int64)
+    """First bin and past the last of each band; (band, 2) int64, on the host."""
+    weight: Any = None
+    """Factor on the amplitudes that bands are told of; (bin,), on the host; None: 1."""
+
+
 class Found(NamedTuple):
     """
     What `Kernels.periodogram` says; (hop, channel, bin), of `oscillations.periodogram`.
@@ -154,6 +166,8 @@ class Found(NamedTuple):
     lasting: Any
     votes: Any
     amplitude_w: Any
+    strongest_w: Any
+    """Greatest weighted amplitude of each band, 0 where it has no bins; (hop, channel, band)."""
     most: Any
     """Greatest of now, lasting and votes over the bins; (3, hop, channel)."""
 
@@ -169,8 +183,8 @@ class Kernels(NamedTuple):
 
     ``mean_w`` (channel, time) float64 finite, ``ok`` (channel, time) bool: one frame, at most a
     second long or whole seconds. ``past`` (`ramps.RampState`): tail_w, tail_valid (channel, depth)
-    of the ticks before, depth >= per_s, newest last. ``threshold_w`` (leaf,) float64 > 0, may be
-    infinite. ``plan`` `FramePlan`. The state is moved on by the caller.
+    float32 of the ticks before, depth >= per_s, newest last. ``threshold_w`` (leaf,) float64 > 0,
+    may be infinite. ``plan`` `FramePlan`. The state is moved on by the caller.
     """
     scan: Callable[..., Any]
     """
@@ -185,33 +199,30 @@ class Kernels(NamedTuple):
     autocovariance: Callable[..., Any]
     """``autocovariance(x_w, valid, *, order) -> (watched, order + 1)``"""
     block_moments: Callable[..., Any]
-    """``block_moments(maxima, filled) -> extremes.Moments``; (watched * group, block)."""
+    """``block_moments(maxima, filled) -> extremes.Moments``; (watched * group, block) float32."""
     spectral_plan: Callable[..., Any]
     """``spectral_plan(design, like) -> plan``: an `oscillations.design` as this one's `periodogram`
     reads it; ``plan.design`` is the design."""
     periodogram: Callable[..., Any]
     """
-    ``periodogram(x_w, valid, state, *, plan, told="all") -> (Found, OscillationState)``
+    ``periodogram(x_w, valid, state, *, plan, told=Told()) -> (Found, OscillationState)``
 
-    As `oscillations.periodogram`, any number of hops in one call: ``x_w`` (channel, time) float64.
-    ``told``: ``all``, ``amplitude_w`` and ``most``, or ``most`` alone, which is half the work.
-    State: tail_w (channel, window + 1) float64, tail_valid bool, background_w2 and sums (channel,
-    bin) float64, learned (channel, window) int64, until_hop a host number.
+    As `oscillations.periodogram`, any number of hops in one call: ``x_w`` (channel, time) float32.
+    State: tail_w (channel, window + 1) float32, tail_valid bool, background_w2 and sums (channel,
+    bin) float32, learned (channel, window) int64, until_hop a host number.
     """
     newest: Callable[..., Any]
     """``newest(tail_w, valid, taps, *, factor, count) -> (x_w, valid)``"""
     remember: Callable[..., Any]
     """``remember(peak_w, keep, state) -> NoiseState``; peak_w, keep (leaf, second)."""
     noise_scale: Callable[..., Any]
-    """``noise_scale(state) -> (leaf,)``; peaks_w (leaf, memory_s) float64, warm_s (leaf,) int64."""
+    """``noise_scale(state) -> (leaf,)``; peaks_w (leaf, memory_s) float32, warm_s (leaf,) int64."""
     second_stats: Callable[..., Any]
     """``second_stats(x_w, valid, *, samples_per_second) -> (mean_w, min_w, max_w, valid_n)``"""
     frame_means: Callable[..., Any]
     """``frame_means(x_w, valid, *, samples_per_frame) -> (mean_w, valid)``"""
-    movement: Callable[..., Any]
-    """``movement(x_w, valid, state) -> Movement``; x_w (leaf, 1), tails (leaf, window - 1)."""
-    coincidence_factor: Callable[..., Any]
-    """``coincidence_factor(x_w, valid, state) -> (coincidence, DiversityState)``"""
+    together: Callable[..., Any]
+    """``together(x_w, valid, state) -> (Together, DiversityState)``; x_w, valid (leaf, 1)."""
     warm: Callable[[], None]
     """Returns when nothing is left to compile or to load: before a process says it is ready."""
     snapshots: Callable[..., Any] = unison.snapshots

@@ -10,9 +10,11 @@ from typing import Any
 import numba
 from numba import types
 
-__all__ = ["alone", "b1", "compiled", "f8", "i8", "inner", "read", "spread", "u8"]
+__all__ = ["alone", "b1", "compiled", "f4", "f8", "i8", "inner", "read", "spread", "u8"]
 
-b1, f8, i8, u8 = types.boolean, types.float64, types.int64, types.uint64
+b1, i8, u8 = types.boolean, types.int64, types.uint64
+f4, f8 = types.float32, types.float64
+"""What is remembered, and what is computed with."""
 
 _SETTINGS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 """No ``fastmath`` and no parallel reductions: the order of additions is the code's."""

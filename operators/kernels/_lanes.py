@@ -4,7 +4,8 @@ Eight rows at once: a value of eight float64 that the compiler keeps in vector r
 Every operation is of one lane and its fellows in the same place: what a lane says does not depend
 on its neighbours, on the tile its row fell into or on who computes it. Nothing is contracted or
 reordered. On processors with shorter registers LLVM takes two or four of them; the bits are the
-same. Arrays of lanes are float64 arrays with `LANES` in a row; places in them count values.
+same. Arrays of lanes are float64 arrays with `LANES` in a row; places in them count values. What is
+remembered is float32: loads widen it, stores round to it.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-from ._compiled import f8, inner
+from ._compiled import f4, f8, inner
 
 __all__ = [
     "LANES", "above", "any_outside", "everywhere", "exponential", "greater", "lane", "lanes",
-    "lesser", "load", "logarithm", "pick", "root", "size", "store", "turned", "within",
+    "lesser", "load", "logarithm", "narrowed", "pick", "root", "size", "store", "turned", "within",
 ]  # fmt: skip
 
 LANES = 8
@@ -40,6 +41,7 @@ class _Lanes(types.Type):
 lanes = _Lanes()
 _VECTOR = ir.VectorType(ir.DoubleType(), LANES)
 _BITS = ir.VectorType(ir.IntType(64), LANES)
+_NARROW = ir.VectorType(ir.FloatType(), LANES)
 
 
 @register_model(_Lanes)
@@ -137,11 +139,19 @@ def _outside(builder: Any, x: Any, low: Any, high: Any) -> Any:
     return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(LANES), (1 << LANES) - 1))
 
 
+def _narrowed(builder: Any, x: Any) -> Any:
+    most = _constant((2 - 2.0**-23) * 2.0**127)
+    x = builder.select(builder.fcmp_ordered("<", x, most), x, most)
+    return builder.fpext(builder.fptrunc(x, _NARROW), _VECTOR)
+
+
 def _power(builder: Any, shifted: Any) -> Any:
     bits = builder.shl(builder.bitcast(shifted, _BITS), _bits(52))
     return builder.bitcast(builder.add(bits, _bits(0x3FF0000000000000)), _VECTOR)
 
 
+narrowed = _of(_narrowed, 1)
+"""Rounded to float32, no more than its greatest."""
 everywhere = _of(lambda _b, x: x, 1)
 """A number in all lanes."""
 root = _of(_root, 1)
@@ -166,7 +176,21 @@ def _pointer(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
     """Where the place-th value of an array is."""
     array = context.make_array(kinds[0])(context, builder, args[0])
     where = builder.gep(array.data, [args[1]])
-    return builder.bitcast(where, _VECTOR.as_pointer())
+    kind = _NARROW if kinds[0].dtype == f4 else _VECTOR
+    return builder.bitcast(where, kind.as_pointer())
+
+
+def _loaded(builder: Any, where: Any) -> Any:
+    if where.type.pointee == _NARROW:
+        return builder.fpext(builder.load(where, align=4), _VECTOR)
+    return builder.load(where, align=8)
+
+
+def _stored(builder: Any, value: Any, where: Any) -> None:
+    if where.type.pointee == _NARROW:
+        builder.store(builder.fptrunc(value, _NARROW), where, align=4)
+    else:
+        builder.store(value, where, align=8)
 
 
 @intrinsic
@@ -174,7 +198,7 @@ def load(_ctx: Any, array: Any, place: Any) -> Any:
     """Eight values from a place of a C-contiguous array on."""
 
     def generated(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.load(_pointer(context, builder, sig.args, args), align=8)
+        return _loaded(builder, _pointer(context, builder, sig.args, args))
 
     return lanes(array, place), generated
 
@@ -184,7 +208,7 @@ def store(_ctx: Any, array: Any, place: Any, value: Any) -> Any:
     """Eight values to a place of a C-contiguous array."""
 
     def generated(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        builder.store(args[2], _pointer(context, builder, sig.args, args), align=8)
+        _stored(builder, args[2], _pointer(context, builder, sig.args, args))
         return context.get_dummy_value()
 
     return types.void(array, place, value), generated
@@ -233,11 +257,11 @@ def turned(_ctx: Any, source: Any, out: Any, places: Any) -> Any:
         at, step, to, out_step = (builder.extract_value(args[2], k) for k in range(4))
         for _ in range(LANES):
             where = _pointer(context, builder, kinds, (args[0], at))
-            rows.append(builder.load(where, align=8))
+            rows.append(_loaded(builder, where))
             at = builder.add(at, step)
         for column in _transposed(builder, rows):
             where = _pointer(context, builder, kinds[1:], (args[1], to))
-            builder.store(column, where, align=8)
+            _stored(builder, column, where)
             to = builder.add(to, out_step)
         return context.get_dummy_value()
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from operators import _check
+from operators._arrays import narrow
 from operators._oscillation_design import NARROW, OscillationDesign
 from operators._oscillation_plan import CAP, heard
 from operators.oscillations import (
@@ -20,7 +21,7 @@ from operators.oscillations import (
     OscillationState,
 )
 
-from . import Found
+from . import Found, Told
 from ._compiled import alone
 from ._lanes import LANES
 from ._levels import REACH
@@ -31,6 +32,7 @@ from ._windows import Windows, powers, windows
 __all__ = ["Plan", "periodogram", "plan"]
 
 _EULER = 0.5772156649015329
+EVERYTHING = Told()
 
 
 class Plan(NamedTuple):
@@ -80,7 +82,7 @@ def periodogram(
     state: OscillationState,
     *,
     plan: Plan,
-    told: str = "all",
+    told: Told = EVERYTHING,
     share: Any = alone,
 ) -> tuple[Found, OscillationState]:
     """As `oscillations.periodogram`, with the greatest of each row and hop; rows are shared."""
@@ -88,8 +90,8 @@ def periodogram(
     design, n_time = plan.design, x_w.shape[1]
     old, memory = (state.tail_w, state.tail_valid), state[2:5]
     if not n_time:
-        return _nothing(memory), state
-    new = np.ascontiguousarray(x_w), np.ascontiguousarray(valid)
+        return _nothing(memory, told.bands), state
+    new = np.ascontiguousarray(narrow(x_w)), np.ascontiguousarray(valid)
     hops = max(0, (n_time - state.until_hop) // design.hop + 1)
     ends = (state.until_hop + design.window + 1, design.hop, hops)
     found, moved = _hops((old, new), memory, ends, (plan, told, share))
@@ -104,29 +106,29 @@ def _later(old: Any, new: Any, n_time: int) -> Any:
     return np.concatenate([old[:, n_time:], new[:, -keep:]], axis=1)
 
 
-def _nothing(memory: Any) -> Found:
+def _nothing(memory: Any, bands: Any) -> Found:
     """What no hop says."""
     rows, bins = memory[0].shape
     none = np.empty((4, 0, rows, bins))
-    return Found._make([*none, np.zeros((3, 0, rows))])
+    return Found._make([*none, np.empty((0, rows, len(bands))), np.zeros((3, 0, rows))])
 
 
 def _hops(
-    feed: tuple[Any, Any], memory: Any, ends: tuple[int, int, int], how: tuple[Plan, str, Any]
+    feed: tuple[Any, Any], memory: Any, ends: tuple[int, int, int], how: tuple[Plan, Told, Any]
 ) -> tuple[Found, Any]:
     """All hops: end of the first among all samples, samples between them, and how many."""
-    (plan, told, share), (until, step, hops) = how, ends
+    (plan, (bins_told, bands, weight), share), (until, step, hops) = how, ends
     if not hops:
-        return _nothing(memory), memory
+        return _nothing(memory, bands), memory
     rows, bins = memory[0].shape
     tiles = -(-rows // LANES)
     power = aligned(hops * tiles * LANES * bins)
     enough = np.empty((hops, rows, len(plan.design.looks)), bool)
-    said = np.empty((3, hops if told == "all" else 0, rows, bins))
-    amplitude = np.empty((1, hops if told != "most" else 0, rows, bins))
-    most = np.empty((3, hops, rows))
+    said, amplitude = (np.empty((n, hops if bins_told else 0, rows, bins)) for n in (3, 1))
+    strongest, most = np.empty((hops, rows, len(bands))), np.empty((3, hops, rows))
     moved = tuple(np.empty(part.shape, part.dtype) for part in memory)
-    tables, out = (plan.tables, plan.rules), (said, amplitude, most)
+    gain = plan.tables.gain if weight is None else plan.tables.gain * weight
+    tables, out = (plan.tables, plan.rules, bands, gain), (said, amplitude, strongest, most)
     windows_, ends = (plan.windows, VALID_SHARE), (until, step, bins)
 
     def some(first: int, last: int) -> None:
@@ -134,5 +136,5 @@ def _hops(
         look((power, enough), memory, moved, tables, out, (first, last))
 
     share(some, tiles, hops * rows * bins)
-    parts = [*said] if told == "all" else [None] * 3
-    return Found._make([*parts, amplitude[0] if told != "most" else None, most]), moved
+    parts = [*said, amplitude[0]] if bins_told else [None] * 4
+    return Found._make([*parts, strongest, most]), moved

@@ -6,8 +6,8 @@ from typing import Any
 
 from numba import types
 
-from ._compiled import b1, compiled, f8, i8, inner
-from ._lanes import LANES, everywhere, greater, lesser, load, pick, root, store
+from ._compiled import b1, compiled, f8, i8, inner, read
+from ._lanes import LANES, everywhere, greater, lane, lesser, load, narrowed, pick, root, store
 from ._levels import levels
 from ._tables import MEMORY, MOVED, RULES, TABLES, room
 from ._tiles import columns, rows
@@ -70,9 +70,8 @@ def _window(w: Any, power: Any, at: Any, tables: Any, room: Any, most: Any) -> N
             quietest = greater(noise, here)
             inverse = one / (noise * quietest)
             quiet = lesser(size * (inverse * noise), rules.clip) * warm
-            total = lesser(
-                greater(load(sums, k) + (quiet * t.factor[b] - t.drift[b]), 0.0), rules.full
-            )
+            total = greater(load(sums, k) + (quiet * t.factor[b] - t.drift[b]), 0.0)
+            total = narrowed(lesser(total, rules.full))
             store(sums, k, total)
             ratio = size * (inverse * quietest)
             seen = ratio * (ready * t.tested[b])
@@ -81,7 +80,7 @@ def _window(w: Any, power: Any, at: Any, tables: Any, room: Any, most: Any) -> N
             top_sum = greater(total * t.heard[b], top_sum)
             step = pick(everywhere(rules.frozen), ratio, share, zero)
             moved = here + (lesser(size * learn, noise * keep) - here) * step
-            store(next_, k, pick(anew, zero, size, moved))
+            store(next_, k, narrowed(pick(anew, zero, size, moved)))
             if len(told):
                 store(told, k, now)
                 store(told, LANES * (last + 1) + k, seen * vote)
@@ -102,6 +101,18 @@ def _tell(told: Any, sums: Any, t: Any, span: Any, out: Any) -> None:
 
 
 @inner
+def _strongest(power: Any, at: Any, gain: Any, bands: Any, span: Any, out: Any) -> None:
+    """Greatest amplitude of each band into ``out`` (row, band), 0 where it has no bins."""
+    for band in range(len(bands)):
+        most = everywhere(0.0)
+        for b in range(bands[band, 0], bands[band, 1]):
+            most = greater(load(power, at + LANES * b) * (gain[b] * gain[b]), most)
+        most = root(most)
+        for j in range(span[1]):
+            out[span[0] + j, band] = lane(most, j)
+
+
+@inner
 def _amplitudes(power: Any, at: Any, gain: Any, span: Any, work: Any, out: Any) -> None:
     for b in range(len(gain)):
         store(work, LANES * b, root(load(power, at + LANES * b)) * gain[b])
@@ -117,8 +128,10 @@ def _most(most: Any, span: Any, out: Any) -> None:
 
 @compiled(
     types.void(
-        types.Tuple((f8[::1], b1[:, :, ::1])), MEMORY, MOVED, types.Tuple((TABLES, RULES)),
-        types.Tuple((f8[:, :, :, ::1], f8[:, :, :, ::1], f8[:, :, ::1])), types.UniTuple(i8, 2),
+        types.Tuple((f8[::1], b1[:, :, ::1])), MEMORY, MOVED,
+        types.Tuple((TABLES, RULES, read(i8, 2), read(f8, 1))),
+        types.Tuple((f8[:, :, :, ::1], f8[:, :, :, ::1], f8[:, :, ::1], f8[:, :, ::1])),
+        types.UniTuple(i8, 2),
     )
 )  # fmt: skip
 def look(seen: Any, old: Any, new: Any, tables: Any, out: Any, tiles: Any) -> None:
@@ -126,11 +139,13 @@ def look(seen: Any, old: Any, new: Any, tables: Any, out: Any, tiles: Any) -> No
     All hops of the rows of some tiles, from the first up to the last, exclusive.
 
     ``seen``: power, lanes by hop, tile and bin; which windows count (hop, channel, window).
-    ``old``, ``new``: background, sums (channel, bin), learned (channel, window). ``out``: now,
-    lasting and votes (3, hop, channel, bin) and amplitude (1, hop, channel, bin), of no hops where
-    they are not asked for; ``most`` (3, hop, channel).
+    ``old``, ``new``: background, sums (channel, bin), learned (channel, window). ``tables``: the
+    last two are bins of bands (band, 2), and gain of their bins. ``out``: now, lasting and votes
+    (3, hop, channel, bin) and amplitude (1, hop, channel, bin), of no hops where they are not asked
+    for; strongest (hop, channel, band); ``most`` (3, hop, channel).
     """
-    (power, enough), t, (said, amplitude, most) = seen, tables[0], out
+    (power, enough), (said, amplitude, strongest, most) = seen, out
+    t, rules, bands, gain = tables
     hops, count, bins = enough.shape[0], enough.shape[1], len(t.tested)
     size, whole = LANES * bins, (count + LANES - 1) // LANES
     past, sums, next_, smooth = room(size), room(size), room(size), room(size)
@@ -148,12 +163,13 @@ def look(seen: Any, old: Any, new: Any, tables: Any, out: Any, tiles: Any) -> No
             at = (hop * whole + tile) * size
             if amplitude.shape[1]:
                 _amplitudes(power, at, t.gain, span, smooth, amplitude[0, hop])
-            levels(power, at, past, tables, (smooth, louder, cap, now, before))
+            _strongest(power, at, gain, bands, span, strongest[hop])
+            levels(power, at, past, (t, rules), (smooth, louder, cap, now, before))
             _limits(t, span, (learned, new[2]), enough[hop], limits)
             best[:] = 0.0
             held = (past, sums, smooth, louder, cap, limits, next_, told)
             for w in range(len(t.memory)):
-                _window(w, power, at, tables, held, best)
+                _window(w, power, at, (t, rules), held, best)
             _most(best, span, most[:, hop])
             if said.shape[1]:
                 _tell(told, sums, t, span, said[:, hop])

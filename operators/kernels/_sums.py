@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ._compiled import b1, compiled, f8, i8, inner, read, u8
+from ._compiled import b1, compiled, f4, f8, i8, inner, read, u8
 from ._lanes import LANES, everywhere, load, store
 from ._tables import room
 
@@ -25,6 +25,7 @@ _0, _1, _8 = np.uint64(0), np.uint64(1), np.uint64(LANES)
 _SIZE = 0x7FFFFFFFFFFFFFFF
 _TREE = types.UniTuple(read(i8, 1), 2)
 _ROWS = types.Tuple((read(f8, 2), read(b1, 2)))
+_PAST = types.Tuple((read(f4, 2), read(b1, 2)))
 
 
 @inner
@@ -57,7 +58,7 @@ def _flat(new: Any, old: Any, whole: Any, out: Any, known: Any) -> None:
 
 @compiled(
     types.void(
-        _ROWS, _ROWS, u8, f8[:, ::1], b1[:, ::1],
+        _ROWS, _PAST, u8, f8[:, ::1], b1[:, ::1],
     )
 )  # fmt: skip
 def changed(new: Any, old: Any, lag: Any, out: Any, known: Any) -> None:

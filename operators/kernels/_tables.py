@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
-from ._compiled import f8, i8, inner, read
+from ._compiled import f4, f8, i8, inner, read
 from ._lanes import LANES
 
 __all__ = ["MEMORY", "MOVED", "RULES", "TABLES", "Rules", "Tables", "aligned", "room"]
@@ -73,9 +73,9 @@ TABLES = types.NamedTuple(
     Tables,
 )  # fmt: skip
 RULES = types.NamedUniTuple(f8, 7, Rules)
-MEMORY = types.Tuple((read(f8, 2), read(f8, 2), read(i8, 2)))
+MEMORY = types.Tuple((read(f4, 2), read(f4, 2), read(i8, 2)))
 """What a call reads: background, sums, learned (`oscillations.OscillationState`)."""
-MOVED = types.Tuple((f8[:, ::1], f8[:, ::1], i8[:, ::1]))
+MOVED = types.Tuple((f4[:, ::1], f4[:, ::1], i8[:, ::1]))
 """The same, moved on."""
 
 

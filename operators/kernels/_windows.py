@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
-from ._compiled import b1, compiled, f8, i8, inner, read
+from ._compiled import b1, compiled, f4, f8, i8, inner, read
 from ._fourier import POINT, Transform, transform, transformed
 from ._lanes import LANES, above, any_outside, everywhere, load, pick, size, store
 from ._tables import room
@@ -131,7 +131,7 @@ def _judged(counts: Any, window: Any, least: Any, power: Any, to: Any, room: Any
             store(power, to + LANES * b, here * numbers)
 
 
-_FEED = types.Tuple((read(f8, 2), read(b1, 2)))
+_FEED = types.Tuple((read(f4, 2), read(b1, 2)))
 
 
 @compiled(

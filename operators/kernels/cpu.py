@@ -9,13 +9,14 @@ import numpy as np
 
 from operators import decimation, ramps
 from operators import steps as _reference_steps
-from operators.diversity import DiversityState, Movement
+from operators._arrays import narrow
+from operators.diversity import DiversityState, Together
 from operators.extremes import MIDDLE, Moments
 from operators.noise import NoiseState
 
 from . import Frame, FramePlan, Kernels, Scan, StepPlan
 from ._compiled import alone
-from ._diversity import moves, peaks
+from ._diversity import together as fallen
 from ._lanes import LANES
 from ._periodogram import periodogram, plan
 from ._seconds import lagged, means, medians, middles, pushed, slowed, stats
@@ -81,7 +82,7 @@ def _counts(flags: Any, tree: tuple[Any, Any], nodes: int) -> Any:
 
 def _changed(new: tuple[Any, Any], past: ramps.RampState, lag: int) -> tuple[Any, Any]:
     found = np.empty(new[0].shape), np.empty(new[0].shape, bool)
-    old = np.ascontiguousarray(past.tail_w), np.ascontiguousarray(past.tail_valid)
+    old = np.ascontiguousarray(narrow(past.tail_w)), np.ascontiguousarray(past.tail_valid)
     changed(new, old, lag, *found)
     return found
 
@@ -148,7 +149,7 @@ def newest(tail_w: Any, valid: Any, taps: Any, *, factor: int, count: int) -> tu
     shape = (tail_w.shape[0], count)
     out = np.empty(shape), np.empty(shape, bool)
     first = tail_w.shape[1] - len(taps) - factor * (count - 1)
-    tail_w, valid = np.ascontiguousarray(tail_w), np.ascontiguousarray(valid)
+    tail_w, valid = np.ascontiguousarray(narrow(tail_w)), np.ascontiguousarray(valid)
     slowed(tail_w, valid, taps, (first, factor), out)
     return out
 
@@ -165,7 +166,7 @@ def second_stats(x_w: Any, valid: Any, *, samples_per_second: int) -> tuple[Any,
 def remember(peak_w: Any, keep: Any, state: NoiseState) -> NoiseState:
     """As `noise.remember`."""
     new = np.empty_like(state.peaks_w), np.empty_like(state.warm_s)
-    pushed(np.ascontiguousarray(peak_w), np.ascontiguousarray(keep), tuple(state), new)
+    pushed(np.ascontiguousarray(narrow(peak_w)), np.ascontiguousarray(keep), tuple(state), new)
     return NoiseState(*new)
 
 
@@ -183,35 +184,30 @@ def autocovariance(x_w: Any, valid: Any, *, order: int) -> Any:
     return out
 
 
-def movement(x_w: Any, valid: Any, state: DiversityState) -> Movement:
-    """As `diversity.movement`, of one second."""
-    new = (np.ascontiguousarray(x_w), np.ascontiguousarray(valid))
-    together_w, found = np.empty(state.tail_w.shape[1]), np.empty(5)
-    moves((state.tail_w, state.tail_valid), new, together_w, found)
-    greatest_w, squares_w2, sizes_w, squared_w2, count = found.tolist()
-    apart_w2 = float((together_w * together_w).sum())
+def together(x_w: Any, valid: Any, state: DiversityState) -> tuple[Together, DiversityState]:
+    """As `diversity.together`, of one second."""
+    tail_w = state.tail_w
+    later_w, found = np.empty(tail_w.shape, np.float32), np.empty(6)
+    sums_w = np.empty((2, -(-(tail_w.shape[1] + 1) // LANES) * LANES))
+    now_w = np.ascontiguousarray(narrow(x_w)), np.ascontiguousarray(valid)
+    fallen(np.ascontiguousarray(tail_w), now_w, later_w, sums_w, found)
+    peaks_w, tops_w, squares_w2, sizes_w, squared_w2, count = found.tolist()
+    peak_w, top_w = max(float(sums_w[0].max()), 0.0), float(np.abs(sums_w[1]).max())
+    apart_w2 = float((sums_w[1] * sums_w[1]).sum())
     effective = count * squares_w2 / apart_w2 if apart_w2 > 0 else 0.0
     shares = (
-        float(np.abs(together_w).max()) / greatest_w if greatest_w > 0 else 0.0,
+        peak_w / peaks_w if peaks_w > 0 else 0.0,
+        top_w / tops_w if tops_w > 0 else 0.0,
         min(effective, count),
         squared_w2 / (sizes_w * sizes_w) if sizes_w > 0 else 0.0,
     )
-    return Movement(*(np.array([[share]]) for share in shares))
-
-
-def coincidence_factor(x_w: Any, valid: Any, state: DiversityState) -> tuple[Any, DiversityState]:
-    """As `diversity.coincidence_factor`, of one second."""
-    tail_w, known, found = np.empty_like(state.tail_w), np.empty_like(state.tail_valid), np.empty(2)
-    new = (np.ascontiguousarray(x_w), np.ascontiguousarray(valid))
-    peaks((state.tail_w, state.tail_valid), new, tail_w, known, found)
-    share = found[0] / found[1] if found[1] > 0 else 0.0
-    return np.array([[share]]), DiversityState(tail_w, known)
+    return Together(*(np.array([[share]]) for share in shares)), DiversityState(later_w)
 
 
 def block_moments(maxima: Any, filled: Any) -> Moments:
-    """As `extremes.moments`."""
+    """As `reference.block_moments`."""
     out = np.empty((maxima.shape[0], 3 + len(_LEVELS)))
-    ordered = np.sort(np.where(filled, maxima, np.inf), axis=-1)
+    ordered = np.sort(np.where(filled, maxima, np.float32(np.inf)), axis=-1)
     maxima, filled = np.ascontiguousarray(maxima), np.ascontiguousarray(filled)
     middles(maxima, filled, ordered, _LEVELS, out)
     return Moments(out[:, 0], out[:, 1], out[:, 2], out[:, 3:])
@@ -243,7 +239,6 @@ KERNELS = Kernels(
     noise_scale,
     second_stats,
     frame_means,
-    movement,
-    coincidence_factor,
+    together,
     _warm,
 )

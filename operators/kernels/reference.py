@@ -22,9 +22,11 @@ from operators import (
 )
 from operators.oscillations import OscillationState
 
-from . import Found, Frame, FramePlan, Kernels, Scan, StepPlan
+from . import Found, Frame, FramePlan, Kernels, Scan, StepPlan, Told
 
-__all__ = ["KERNELS", "frame", "periodogram", "scan", "up_the_tree"]
+__all__ = ["KERNELS", "frame", "periodogram", "scan", "strongest", "up_the_tree"]
+
+EVERYTHING = Told()
 
 
 def up_the_tree(x: Any, levels: tuple[segments.Segments, ...]) -> Any:
@@ -99,16 +101,39 @@ def scan(path_w: Any, path_ok: Any, past_z_w: Any, since: Any, plan: StepPlan) -
     return Scan(view.up, view.down, view.up_window, view.down_window, greatest, z_w)
 
 
+def block_moments(maxima: Any, filled: Any) -> extremes.Moments:
+    """`extremes.moments` of maxima as they are remembered."""
+    xp = array_namespace(maxima)
+    return extremes.moments(xp.astype(maxima, xp.float64), filled)
+
+
 def periodogram(
-    x_w: Any, valid: Any, state: OscillationState, *, plan: Any, told: str = "all"
+    x_w: Any,
+    valid: Any,
+    state: OscillationState,
+    *,
+    plan: Any,
+    told: Told = EVERYTHING,
 ) -> tuple[Found, OscillationState]:
-    """`oscillations.periodogram`, and the greatest of each row and hop; tells all always."""
-    del told
+    """`oscillations.periodogram`, the greatest of bands, and of each row; tells bins always."""
     xp = array_namespace(x_w)
     *found, state = oscillations.periodogram(x_w, valid, state, plan=plan)
     found = [xp.permute_dims(y, (2, 0, 1)) for y in found]
     most = xp.stack([xp.max(y, axis=-1) for y in found[:3]])
-    return Found._make([*found, most]), state
+    return Found._make([*found, strongest(found[3], told), most]), state
+
+
+def strongest(amplitude_w: Any, told: Told) -> Any:
+    """Greatest of each band of bins, 0 where it has none; (hop, channel, bin) -> (…, band)."""
+    xp, (hops, channels, _) = array_namespace(amplitude_w), amplitude_w.shape
+    like = {"dtype": amplitude_w.dtype, "device": device(amplitude_w)}
+    if told.weight is not None:
+        amplitude_w = amplitude_w * xp.asarray(told.weight, **like)
+    if not len(told.bands):
+        return xp.zeros((hops, channels, 0), **like)
+    parts = [amplitude_w[:, :, first:last] for first, last in told.bands.tolist()]
+    none = xp.zeros((hops, channels), **like)
+    return xp.stack([xp.max(y, axis=-1) if y.shape[2] else none for y in parts], axis=-1)
 
 
 def _nothing() -> None:
@@ -121,7 +146,7 @@ KERNELS = Kernels(
     scan,
     trigger.two_threshold,
     whitening.autocovariance,
-    extremes.moments,
+    block_moments,
     oscillations.to_namespace,
     periodogram,
     decimation.newest,
@@ -129,7 +154,6 @@ KERNELS = Kernels(
     noise.noise_scale,
     seconds.second_stats,
     seconds.frame_means,
-    diversity.movement,
-    diversity.coincidence_factor,
+    diversity.together,
     _nothing,
 )

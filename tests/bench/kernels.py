@@ -63,12 +63,12 @@ def copied() -> Iterator[Figure]:
 
 def rack_bytes(racks: int, nodes: int) -> dict[str, int]:
     """Bytes that one second of ``racks`` must read or write, each array counted once."""
-    second = racks * TICKS * 9
     return {
-        "samples and the second before, read": 2 * second,
+        "samples, read": racks * TICKS * 9,
+        "the second before, read": racks * TICKS * 5,
         "thresholds and peaks": racks * 16,
         "power, share, change, synchrony of nodes, written": nodes * TICKS * 32,
-        "noise memory, read and written once in ten seconds": 3 * racks * MEMORY_S * 8 // HOPS,
+        "noise memory, read and written once in ten seconds": 3 * racks * MEMORY_S * 4 // HOPS,
     }
 
 
@@ -78,10 +78,10 @@ def racks(count: int, copy_gbs: float) -> Iterator[Figure]:
     rng = np.random.default_rng(2)
     seconds = [rng.normal(8e4, 50, (count + 1, TICKS)) for _ in range(2)]
     ok, limits_w = np.ones(seconds[0].shape, bool), np.full(count, 1e4)
-    noise = [kernels_state(count)]
+    before, noise = seconds[0].astype(np.float32), [kernels_state(count)]
 
     def hops(kernels: Kernels = kernels) -> None:
-        past = RampState(seconds[0], ok)
+        past = RampState(before, ok)
         peaks = [kernels.frame(seconds[1], ok, past, limits_w, plan).peak_w for _ in range(HOPS)]
         latest_w = np.concatenate(peaks, axis=1)
         noise[0] = kernels.remember(latest_w, latest_w >= 0, noise[0])
@@ -99,7 +99,7 @@ def racks(count: int, copy_gbs: float) -> Iterator[Figure]:
 
 def kernels_state(count: int) -> Any:
     """A full noise memory."""
-    peaks_w = np.random.default_rng(1).gamma(4.0, 20.0, (count, MEMORY_S))
+    peaks_w = np.random.default_rng(1).gamma(4.0, 20.0, (count, MEMORY_S)).astype(np.float32)
     return NoiseState(peaks_w, np.full(count, MEMORY_S))
 
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from operators import diversity, noise, oscillations, ramps, segments, steps
+from operators._arrays import narrow
 from operators.kernels import FramePlan, StepPlan, tree
 
 SIZES = (1, 31, 140, 257, 1000)
@@ -65,7 +66,7 @@ def frame_case(channels: int, ticks: int) -> FrameCase:
     return FrameCase(
         5e4 + 3e3 * rng.normal(size=(channels, ticks)),
         rng.random((channels, ticks)) > 0.2,
-        ramps.RampState(tail_w, tail_valid),
+        ramps.RampState(narrow(tail_w), tail_valid),
         threshold_w,
         plan,
     )
@@ -108,10 +109,10 @@ def spectral_case(rows: int, hops: int) -> tuple[Any, Any, oscillations.Oscillat
     past = 1e4 * rng.exponential(size=(rows, bins))
     past[::5] = 0.0
     return x_w, rng.random((rows, ticks)) > 0.05, state._replace(
-        tail_w=1e3 * rng.normal(size=state.tail_w.shape),
+        tail_w=narrow(1e3 * rng.normal(size=state.tail_w.shape)),
         tail_valid=rng.random(state.tail_valid.shape) > missing,
-        background_w2=past,
-        sums=5 * rng.random((rows, bins)),
+        background_w2=narrow(past),
+        sums=narrow(5 * rng.random((rows, bins))),
         learned=rng.choice([0, 1, 40, memory], size=state.learned.shape).astype(np.int64),
     )  # fmt: skip
 
@@ -119,10 +120,10 @@ def spectral_case(rows: int, hops: int) -> tuple[Any, Any, oscillations.Oscillat
 def diversity_case(leaves: int) -> tuple[Any, Any, diversity.DiversityState]:
     """One second of the leaves after a minute with gaps; a leaf that never drew anything."""
     rng = np.random.default_rng(leaves)
-    tail_valid = rng.random((leaves, WINDOW_S - 1)) > 0.1
-    tail_w = np.where(tail_valid, 5e4 + 3e3 * rng.normal(size=tail_valid.shape), 0.0)
+    known = rng.random((leaves, WINDOW_S - 1)) > 0.1
+    tail_w = np.where(known, 5e4 + 3e3 * rng.normal(size=known.shape), np.nan)
     tail_w[0] = 0.0
-    state = diversity.DiversityState(tail_w, tail_valid)
+    state = diversity.DiversityState(narrow(tail_w))
     return 5e4 + 3e3 * rng.normal(size=(leaves, 1)), rng.random((leaves, 1)) > 0.1, state
 
 
@@ -132,7 +133,7 @@ def noise_case(leaves: int, seconds: int) -> tuple[Any, Any, noise.NoiseState]:
     peak_w = np.round(100 * rng.exponential(size=(leaves, seconds)))
     memory = np.round(100 * rng.exponential(size=(leaves, 60)))
     warm_s = rng.choice([0, 1, 2, 37, 60], size=leaves).astype(np.int64)
-    return peak_w, rng.random((leaves, seconds)) > 0.2, noise.NoiseState(memory, warm_s)
+    return peak_w, rng.random((leaves, seconds)) > 0.2, noise.NoiseState(narrow(memory), warm_s)
 
 
 def swing_case(channels: int) -> tuple[Any, float]:

@@ -97,7 +97,8 @@ def slower(cupy: Any, size: int, factor: int) -> list[str]:
     rng = np.random.default_rng(size)
     taps, count = decimation.taps(factor), 7
     ticks = count * factor + len(taps) - factor + 3
-    tail_w, valid = rng.normal(size=(size, ticks)), rng.random((size, ticks)) > 0.2
+    tail_w = rng.normal(size=(size, ticks)).astype(np.float32)
+    valid = rng.random((size, ticks)) > 0.2
     return told("newest", *both(cupy, "newest", (tail_w, valid, taps), factor=factor, count=count))
 
 
@@ -127,5 +128,4 @@ def coherence(cupy: Any, size: int, count: int) -> list[str]:
 def diversity(cupy: Any, size: int, _: int) -> list[str]:
     """Peaks and moves of one site."""
     case = cases.diversity_case(size)
-    far = told("movement", *both(cupy, "movement", case))
-    return far + told("coincidence_factor", *both(cupy, "coincidence_factor", case))
+    return told("together", *both(cupy, "together", case))

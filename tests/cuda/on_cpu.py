@@ -26,7 +26,8 @@ SIGNATURE = re.compile(
     r'extern "C" __global__ void\s+(?:__launch_bounds__\(\w+\)\s+)?(\w+)\(([^)]*)\)'
 )
 TYPES = {
-    "double*": np.float64, "bool*": np.bool_, "int*": np.int32, "long long*": np.int64,
+    "double*": np.float64, "float*": np.float32, "bool*": np.bool_, "int*": np.int32,
+    "long long*": np.int64,
     "double": np.float64, "int": np.int32, "long long": np.int64,
 }  # fmt: skip
 

@@ -16,8 +16,9 @@ def frames(seed: int, size: int, ticks: int, count: int = 1) -> list[tuple[Any, 
     """Some frames of (mean_w, ok) in a row."""
     rng = np.random.default_rng(seed)
     return [
-        (5e4 + 3e3 * rng.normal(size=(size, ticks)), rng.random((size, ticks)) > 0.2)
+        (power_w.astype(float), rng.random((size, ticks)) > 0.2)
         for _ in range(count)
+        for power_w in [np.float32(5e4 + 3e3 * rng.normal(size=(size, ticks)))]
     ]
 
 

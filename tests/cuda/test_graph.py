@@ -56,6 +56,7 @@ def test_a_graph_gives_every_frame(cupy: Any, size: int) -> None:
     ] * COUNT
     case, depth = cases.frame_case(size, TICKS), cases.DEPTH
     tail_w = np.concatenate([case.past.tail_w, *(w for w, _ in series)], axis=1)[:, -depth:]
+    tail_w = tail_w.astype(np.float32)
     tail_ok = np.concatenate([case.past.tail_valid, *(ok for _, ok in series)], axis=1)[:, -depth:]
     assert told("past", graphs.past(), ramps.RampState(tail_w, tail_ok)) == []
 
@@ -177,13 +178,13 @@ def test_diversity_of_sites_side_by_side(cupy: Any) -> None:
     sizes, window = (31, 0, 257), cases.WINDOW_S
     rng = np.random.default_rng(0)
     valid = rng.random((sum(sizes), window)) > 0.1
-    joined_w = np.where(valid, rng.normal(size=valid.shape), 0.0)
+    joined_w = np.float32(np.where(valid, rng.normal(size=valid.shape), np.nan))
     first = np.concatenate([[0], np.cumsum(sizes)])
     device = CudaKernels(cupy)
-    found = home(cupy, device.site_diversity(*there(cupy, (joined_w, valid, first))))
+    found = home(cupy, device.site_diversity(*there(cupy, (joined_w, first))))
     for site, size in enumerate(sizes):
         rows = slice(first[site], first[site] + size)
-        own = there(cupy, (joined_w[rows], valid[rows], np.array([0, size])))
+        own = there(cupy, (joined_w[rows], np.array([0, size])))
         alone = home(cupy, device.site_diversity(*own)) if size else np.zeros((4, 1))
         assert np.array_equal(found[:, site], alone[:, 0])
 

@@ -135,6 +135,18 @@ BUGS = {
     "a median of the wrong rank": Bug(
         (("low = last / 2,", "low = (last + 1) / 2,"),), compare.memory, 31, 1, DIFFERS
     ),
+    "what was not measured is added up": Bug(
+        (("return x_w == x_w ? x_w : 0.0;", "return x_w;"),), compare.diversity, 31, 0, DIFFERS
+    ),
+    "a past that is rounded in another way": Bug(
+        (("return float(x < most ? x : most);", "return float(1.00001 * (x < most ? x : most));"),),
+        compare.periodogram, 3, 3, DIFFERS,
+    ),
+    "differences of a window in single precision": Bug(
+        (("double(x_w[channel * depth + here]) - double(x_w[channel * depth + before])",
+          "x_w[channel * depth + here] - x_w[channel * depth + before]"),),
+        compare.periodogram, 3, 1, DIFFERS,
+    ),
 }  # fmt: skip
 
 

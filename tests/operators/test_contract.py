@@ -123,17 +123,9 @@ CASES = {
         *stateless(lambda x: seconds.frame_means(x, mask(x), samples_per_frame=3)),
         3,
     ),
-    "diversity.coincidence_factor": (
+    "diversity.together": (
         lambda x: diversity.start(x, window=13),
-        two(lambda x, state: diversity.coincidence_factor(x, mask(x), state), 1),
-        1,
-    ),
-    "diversity.movement": (
-        lambda x: diversity.start(x, window=13),
-        lambda x, state: (
-            tuple(diversity.movement(x, mask(x), state)),
-            diversity.coincidence_factor(x, mask(x), state)[1],
-        ),
+        lambda x, state: diversity.together(x, mask(x), state),
         1,
     ),
     "oscillations.periodogram": (
@@ -144,6 +136,8 @@ CASES = {
 }
 FLOAT64 = {"segments.segment_sums"}
 """Those that answer in float64 whatever they are given."""
+REMEMBERED = {"noise.remember", "diversity.together", "oscillations.periodogram"}
+"""Those that remember in float32 whatever they are given."""
 
 
 @pytest.fixture(params=CASES)
@@ -223,15 +217,17 @@ def test_answer_is_that_of_numpy(case, xp):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_library_and_dtype_are_those_of_the_input(case, xp, dtype):
-    """Arrays come back, also in the state, in the caller's library and floating dtype."""
+    """Arrays come back in the caller's library and floating dtype, or what is remembered in its."""
     name, start, op, _ = case
     x = xp.asarray(sample(600, dtype))
     out, state = op(x, start(x))
     expected = "float64" if name in FLOAT64 else dtype
-    for array in arrays((out,)) + arrays((state,)):
-        assert type(array) is type(x)
-        if "float" in str(array.dtype):
-            assert expected in str(array.dtype)
+    remembered = "float32" if name in REMEMBERED else dtype
+    for kind, part in ((expected, out), (remembered, state)):
+        for array in arrays((part,)):
+            assert type(array) is type(x)
+            if "float" in str(array.dtype):
+                assert kind in str(array.dtype)
 
 
 def test_state_given_is_not_changed(case, xp):

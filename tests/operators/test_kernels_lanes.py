@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from operators import oscillations
-from operators.kernels import _spectra, cpu
+from operators._arrays import narrow
+from operators.kernels import Told, _spectra, cpu
 from operators.kernels._compiled import SOURCES
 from operators.kernels._fourier import POINT
-from operators.kernels._lanes import exponential, load, logarithm, store
+from operators.kernels._lanes import exponential, load, logarithm, narrowed, store
 from operators.kernels._tables import aligned
 from operators.kernels._windows import powers, windows
 from tests.operators.test_kernels import BANKS, signal
@@ -36,6 +37,28 @@ def test_logarithms_and_exponentials():
     np.testing.assert_allclose(back, [math.exp(one) for one in logs], rtol=2 * np.finfo(float).eps)
 
 
+@numba.njit
+def _remembered(x, out, kept):
+    for k in range(0, len(x), 8):
+        store(out, k, narrowed(load(x, k)))
+        store(kept, k, load(out, k))
+        store(out, k, load(kept, k))
+
+
+def test_what_is_remembered_is_rounded_alike():
+    """NumPy and lanes: the nearest float32, at most the greatest; it comes back with its bits."""
+    most = np.finfo(np.float32).max
+    x = np.concatenate([np.exp(np.random.default_rng(0).uniform(-90, 80, 4000)), np.zeros(4)])
+    x = np.concatenate([x, [most, 1.00000001 * most, 1e77, np.inf]])
+    out, kept = np.empty_like(x), np.empty(len(x), np.float32)
+    _remembered(x, out, kept)
+    np.testing.assert_array_equal(kept, narrow(x))
+    np.testing.assert_array_equal(out, kept)
+    assert kept[-4:].tolist() == [most] * 4
+    assert np.isnan(narrow(np.array([np.nan]))).all()
+    assert narrow(np.array([-1e77])).tolist() == [-most]
+
+
 class Window:
     """As `oscillations.Look` for the FFT: a taper and the bins asked for."""
 
@@ -50,7 +73,7 @@ class Window:
 def test_ffts(samples):
     """Powers of every bin, for lengths of all kinds of factors, within rounding of NumPy's."""
     rng, rows = np.random.default_rng(samples), 11
-    x = rng.normal(size=(rows, samples + 1)) * 1e4 + 1e6
+    x = (rng.normal(size=(rows, samples + 1)) * 1e4 + 1e6).astype(np.float32)
     one = Window(samples, 0, samples + 1)
     out, enough = aligned(2 * 8 * (samples + 1)), np.empty((1, rows, 1), bool)
     old = x[:, :3].copy(), np.ones((rows, 3), bool)
@@ -58,7 +81,7 @@ def test_ffts(samples):
     ends = (samples + 1, 1, samples + 1)
     powers(old, new, ends, (windows([one]), FEWEST), (out, enough), (0, 2))
     found = out.reshape(2, samples + 1, 8).transpose(0, 2, 1).reshape(16, -1)[:rows]
-    exact = np.abs(np.fft.rfft(np.diff(x) * one.taper, n=2 * samples)) ** 2
+    exact = np.abs(np.fft.rfft(np.diff(x.astype(float)) * one.taper, n=2 * samples)) ** 2
     np.testing.assert_allclose(found, exact, rtol=1e-12, atol=1e-14 * exact.max())
     assert enough.all()
     assert POINT == 16
@@ -94,12 +117,19 @@ def test_what_is_not_told_changes_nothing():
     plan = cpu.plan(design, x)
     start = oscillations.start(x[:, :1], design=design, until_hop=design.hop)
     whole, state = cpu.periodogram(x, ok, start, plan=plan)
-    for told in ("most", "amplitude_w"):
+    bands = np.array([[0, 7], [5, len(design.freq_hz)], [3, 3]])
+    weight = np.linspace(1, 2, len(design.freq_hz))
+    for told in (Told(bins=False), Told(False, bands, weight), Told(True, bands, weight)):
         found, then = cpu.periodogram(x, ok, start, plan=plan, told=told)
         np.testing.assert_array_equal(found.most, whole.most)
-        assert found.now is found.lasting is found.votes is None
-        if told == "amplitude_w":
+        if told.bins:
             np.testing.assert_array_equal(found.amplitude_w, whole.amplitude_w)
+        else:
+            assert found.now is found.lasting is found.votes is found.amplitude_w is None
+        assert found.strongest_w.shape[2] == len(told.bands)
+        for band, (first, last) in enumerate(told.bands):
+            strongest_w = (whole.amplitude_w * weight)[:, :, first:last].max(axis=-1, initial=0)
+            np.testing.assert_allclose(found.strongest_w[..., band], strongest_w, rtol=1e-15)
         for a, b in zip(then, state, strict=True):
             np.testing.assert_array_equal(a, b)
     for name, most in zip(("now", "lasting", "votes"), whole.most, strict=True):

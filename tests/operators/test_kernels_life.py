@@ -44,7 +44,7 @@ def test_the_sums_come_down_after_a_line_of_a_day():
     design = oscillations.design(10, pfa=1e-9)
     plan, bins = cpu.plan(design, None), len(design.freq_hz)
     state = oscillations.start(np.zeros((1, 1)), design=design, until_hop=design.hop)
-    state = state._replace(sums=np.full((1, bins), 1e300))
+    state = state._replace(sums=np.full((1, bins), 3e38, np.float32))
     _, after = cpu.periodogram(np.zeros((1, 10)), np.ones((1, 10), bool), state, plan=plan)
     assert after.sums.max() <= oscillations.FULL * design.height
 

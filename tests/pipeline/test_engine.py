@@ -70,8 +70,9 @@ def test_ramps_of_windows_are_the_largest_one_second_changes(tmp_path):
         step_w = np.concatenate([np.zeros(10), tick_w[10:] - tick_w[:-10]])
         first = 10 * ((row["t0_ns"] - sites.T0_NS) // NS_PER_S)
         here = step_w[first : first + 10 * row["duration_ns"] // NS_PER_S]
-        assert row["ramp_up_w_per_s"] == pytest.approx(max(here.max(), 0), abs=1e-6)
-        assert row["ramp_down_w_per_s"] == pytest.approx(max(-here.min(), 0), abs=1e-6)
+        ulp_w = float(np.spacing(np.float32(tick_w.max())))  # tick means are remembered in float32
+        assert row["ramp_up_w_per_s"] == pytest.approx(max(here.max(), 0), abs=ulp_w)
+        assert row["ramp_down_w_per_s"] == pytest.approx(max(-here.min(), 0), abs=ulp_w)
 
 
 def test_states_say_once_a_second_what_the_poi_does(tmp_path):

@@ -1,28 +1,30 @@
 // How the peaks and the moves of a site's leaves fall together in the trailing window.
 //
 // Rows are the leaves of all sites of a batch; `first[s]` is the first leaf of site s. `joined_w` is
-// (leaf, window): the last seconds, zero where not measured, the newest last.
+// (leaf, window): the last seconds, NaN where not measured, the newest last.
 #include "warp.cuh"
 
-__device__ __forceinline__ double move(const double* row_w, const bool* ok, int k) {
-    return ok[k + 1] && ok[k] ? row_w[k + 1] - row_w[k] : 0.0;
+// Zero where it was not measured.
+__device__ __forceinline__ double measured(double x_w) { return x_w == x_w ? x_w : 0.0; }
+
+__device__ __forceinline__ double move(const float* row_w, int k) {
+    return measured(double(row_w[k + 1]) - double(row_w[k]));
 }
 
 // Of each leaf: peak, greatest move, sum of squared moves, sum of moves; (4, leaf). A warp a leaf.
-extern "C" __global__ void leaf_moves(const double* joined_w, const bool* known, double* of_leaf,
-                                      int leaves, int window) {
+extern "C" __global__ void leaf_moves(const float* joined_w, double* of_leaf, int leaves,
+                                      int window) {
     const long long leaf = warp_number();
     if (leaf >= leaves) return;
-    const double* row_w = joined_w + leaf * window;
-    const bool* ok = known + leaf * window;
+    const float* row_w = joined_w + leaf * window;
     const int moves = window - 1;
-    const double peak_w = most_of(window, 0.0, [&](int k) { return row_w[k]; });
-    const double most_w = most_of(moves, 0.0, [&](int k) { return fabs(move(row_w, ok, k)); });
+    const double peak_w = most_of(window, 0.0, [&](int k) { return measured(row_w[k]); });
+    const double most_w = most_of(moves, 0.0, [&](int k) { return fabs(move(row_w, k)); });
     const double squares = fold(moves, [&](int k) {
-        const double d_w = move(row_w, ok, k);
+        const double d_w = move(row_w, k);
         return d_w * d_w;
     });
-    const double total_w = fold(moves, [&](int k) { return fabs(move(row_w, ok, k)); });
+    const double total_w = fold(moves, [&](int k) { return fabs(move(row_w, k)); });
     if (lane() != 0) return;
     of_leaf[leaf] = peak_w;
     of_leaf[leaf + leaves] = most_w;
@@ -31,19 +33,17 @@ extern "C" __global__ void leaf_moves(const double* joined_w, const bool* known,
 }
 
 // Of each site and second: power and move of the sum; (2, site, window). A warp each.
-extern "C" __global__ void site_seconds(const double* joined_w, const bool* known,
-                                        const long long* first, double* of_site, int sites,
-                                        int window) {
+extern "C" __global__ void site_seconds(const float* joined_w, const long long* first,
+                                        double* of_site, int sites, int window) {
     const long long i = warp_number();
     if (i >= (long long)sites * window) return;
     const int k = int(i % window);
     const long long from = first[i / window];
     const int leaves = int(first[i / window + 1] - from);
-    const double* x_w = joined_w + from * window;
-    const bool* ok = known + from * window;
-    const double sum_w = fold(leaves, [&](int n) { return x_w[(long long)n * window + k]; });
+    const float* x_w = joined_w + from * window;
+    const double sum_w = fold(leaves, [&](int n) { return measured(x_w[(long long)n * window + k]); });
     const double moved_w = fold(k > 0 ? leaves : 0, [&](int n) {
-        return move(x_w + (long long)n * window, ok + (long long)n * window, k - 1);
+        return move(x_w + (long long)n * window, k - 1);
     });
     if (lane() != 0) return;
     of_site[i] = sum_w;

@@ -7,7 +7,7 @@
 #define OWN_PLANES 5
 
 struct Ring {
-    const double* power_w;
+    const float* power_w;
     const bool* ok;
     const long long* at;
     int depth;
@@ -31,7 +31,7 @@ __device__ __forceinline__ double change(const double* mean_w, const bool* ok, R
 
 // Eight planes of (row, time): mean, measured, change from the tick before, whether it is known,
 // change over a second; of leaves: rise, fall, moved. `leaf_of` is a leaf's number, -1 for others.
-extern "C" __global__ void frame_planes(const double* mean_w, const bool* ok, const double* past_w,
+extern "C" __global__ void frame_planes(const double* mean_w, const bool* ok, const float* past_w,
                                         const bool* past_ok, const long long* at,
                                         const double* threshold_w, const int* leaf_of,
                                         double* planes, int channels, int rows, int n_time,
@@ -103,7 +103,7 @@ extern "C" __global__ void frame_view(const double* planes, const double* counts
 }
 
 // Largest absolute change over one second of each leaf in each second of the frame; -1: none known.
-extern "C" __global__ void leaf_peaks(const double* mean_w, const bool* ok, const double* past_w,
+extern "C" __global__ void leaf_peaks(const double* mean_w, const bool* ok, const float* past_w,
                                       const bool* past_ok, const long long* at,
                                       const long long* leaf_row, double* peak_w, int leaves,
                                       int seconds, int n_time, int depth, int per_s) {
@@ -122,7 +122,7 @@ extern "C" __global__ void leaf_peaks(const double* mean_w, const bool* ok, cons
 }
 
 // The newest ticks into the ring; a frame may be longer than it.
-extern "C" __global__ void ring_push(const double* mean_w, const bool* ok, double* past_w,
+extern "C" __global__ void ring_push(const double* mean_w, const bool* ok, float* past_w,
                                      bool* past_ok, const long long* at, int channels, int n_time,
                                      int depth) {
     const int kept = min(n_time, depth);
@@ -130,7 +130,7 @@ extern "C" __global__ void ring_push(const double* mean_w, const bool* ok, doubl
     if (i >= (long long)channels * kept) return;
     const long long channel = i / kept, t = n_time - kept + i % kept;
     const long long place = channel * depth + (at[0] + t) % depth;
-    past_w[place] = mean_w[channel * n_time + t];
+    past_w[place] = float(mean_w[channel * n_time + t]);
     past_ok[place] = ok[channel * n_time + t];
 }
 

@@ -39,14 +39,14 @@ extern "C" __global__ void frame_means(const double* x_w, const bool* valid, dou
 }
 
 // Newest `count` samples of the series `factor` times slower: a warp for each channel and sample.
-extern "C" __global__ void slower(const double* tail_w, const bool* valid, const double* taps,
+extern "C" __global__ void slower(const float* tail_w, const bool* valid, const double* taps,
                                   double* x_w, bool* known, int channels, int n_time, int n_tap,
                                   int factor, int count) {
     const long long i = warp_number();
     if (i >= (long long)channels * count) return;
     const long long from =
         i / count * n_time + n_time - n_tap - (long long)factor * (count - 1 - i % count);
-    const double sum_w = fold(n_tap, [&](int k) { return tail_w[from + k] * taps[k]; });
+    const double sum_w = fold(n_tap, [&](int k) { return double(tail_w[from + k]) * taps[k]; });
     const int measured = count_of(n_tap, [&](int k) { return valid[from + k]; });
     if (lane() != 0) return;
     x_w[i] = sum_w;
@@ -54,8 +54,8 @@ extern "C" __global__ void slower(const double* tail_w, const bool* valid, const
 }
 
 // Kept peaks of some seconds pushed into each leaf's memory, newest last.
-extern "C" __global__ void remember(const double* peak_w, const bool* keep, const double* old_w,
-                                    const long long* old_warm_s, double* new_w, long long* warm_s,
+extern "C" __global__ void remember(const float* peak_w, const bool* keep, const float* old_w,
+                                    const long long* old_warm_s, float* new_w, long long* warm_s,
                                     int leaves, int seconds, int memory_s) {
     const long long leaf = thread_number();
     if (leaf >= leaves) return;
@@ -70,12 +70,12 @@ extern "C" __global__ void remember(const double* peak_w, const bool* keep, cons
 }
 
 // Median of what is remembered, by rank: a warp for each leaf.
-extern "C" __global__ void noise_scale(const double* peaks_w, const long long* warm_s,
+extern "C" __global__ void noise_scale(const float* peaks_w, const long long* warm_s,
                                        double* scale_w, int leaves, int memory_s) {
     const long long leaf = warp_number();
     if (leaf >= leaves) return;
     const int filled = int(warm_s[leaf]), last = filled > 0 ? filled - 1 : 0;
-    const double* peaks = peaks_w + leaf * memory_s + memory_s - filled;
+    const float* peaks = peaks_w + leaf * memory_s + memory_s - filled;
     const int low = last / 2, high = low + 1 < last ? low + 1 : last;
     double low_w = -infinity(), high_w = -infinity();
     for (int k = lane(); k < filled; k += WARP) {

@@ -8,7 +8,7 @@
 #define KEEP_MEAN 0.9119
 #define FROZEN 4.0
 #define CLIP 13.0
-#define FULL 1.25
+#define FULL 1.01
 #define VALID_SHARE 0.8
 #define NO_NUMBER (-(1 << 30))  // more than any count makes good
 #define TINY 1.4916681462400413e-154  // root of the smallest normal number
@@ -16,7 +16,7 @@
 // Tapered differences of the newest `samples` of `window`, zeros behind them up to twice as many;
 // how many were measured at both ends is added to `count` (channel), zero before. If something in
 // it is no number, the count is below zero: the window says nothing and teaches nothing.
-extern "C" __global__ void window_moves(const double* x_w, const bool* valid, const long long* at,
+extern "C" __global__ void window_moves(const float* x_w, const bool* valid, const long long* at,
                                         const double* taper, double* moved_w, int* count,
                                         int samples, int window, int depth) {
     const int k = blockIdx.y * blockDim.x + threadIdx.x;
@@ -26,7 +26,7 @@ extern "C" __global__ void window_moves(const double* x_w, const bool* valid, co
     if (k < samples) {
         const long long before = (at[0] + window - samples + k) % depth, here = (before + 1) % depth;
         both = valid[channel * depth + before] && valid[channel * depth + here];
-        if (both) change_w = x_w[channel * depth + here] - x_w[channel * depth + before];
+        if (both) change_w = double(x_w[channel * depth + here]) - double(x_w[channel * depth + before]);
         change_w = change_w * taper[k];
     }
     const bool number = fabs(change_w) < infinity();
@@ -77,9 +77,9 @@ __device__ __forceinline__ double power_of(const double* spectrum, const int* co
 
 // One window of one channel a block: expected power, excesses, sums, what is learned. State in,
 // state out: the old and the new are different arrays.
-extern "C" __global__ void look(const double* spectrum, const int* count, const double* past_w2,
-                                const double* sums, const long long* learned, double* new_past_w2,
-                                double* new_sums, long long* new_learned, double* now,
+extern "C" __global__ void look(const double* spectrum, const int* count, const float* past_w2,
+                                const float* sums, const long long* learned, float* new_past_w2,
+                                float* new_sums, long long* new_learned, double* now,
                                 double* lasting, double* votes, double* amplitude_w, double* most,
                                 const double* per_bin, const long long* near,
                                 const long long* edges, const double* wide_weight,
@@ -128,13 +128,13 @@ extern "C" __global__ void look(const double* spectrum, const int* count, const 
         const double ready = enough ? 1.0 : 0.0, quiet = power / larger(expected, old);
         const double added = (quiet < CLIP ? quiet : CLIP) * (ready * bars[3]);
         const double sum = larger(sums[here] + table[FACTOR * t.all] * added - table[OFFSET * t.all], 0.0);
-        const double held = sum < FULL * t.height ? sum : FULL * t.height;
+        const double held = narrow(sum < FULL * t.height ? sum : FULL * t.height);
         const double ratio = power / expected;
         const double cut = power * (KEEP / KEEP_MEAN) / larger(ratio, KEEP);
         const double moved = old + (cut - old) * (step * (ratio < FROZEN ? 1.0 : 0.0));
         const double seen = ratio * (ready * table[TESTED * t.all]);
-        new_past_w2[here] = enough && looks == 0 ? power : moved;
-        new_sums[here] = held;
+        new_past_w2[here] = narrow(enough && looks == 0 ? power : moved);
+        new_sums[here] = float(held);
         const double said[3] = {seen * (line ? bars[1] : bars[0]), held * table[HEARD * t.all],
                                 seen * bars[2]};
         for (int m = 0; m < 3; ++m) largest[m] = larger(largest[m], said[m]);

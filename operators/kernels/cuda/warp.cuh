@@ -24,6 +24,12 @@ __device__ __forceinline__ long long thread_number() {
 
 __device__ __forceinline__ double infinity() { return __longlong_as_double(0x7ff0000000000000LL); }
 
+// As what is remembered is rounded: float32, no more than its greatest.
+__device__ __forceinline__ float narrow(double x) {
+    const double most = 3.4028234663852886e38;
+    return float(x < most ? x : most);
+}
+
 __device__ __forceinline__ double larger(double a, double b) { return a > b ? a : b; }
 
 // A tree of neighbouring pairs: lanes 0+1, 2+3, ... then pairs of pairs. Every lane gets the sum.

@@ -1,0 +1,83 @@
+"""The newest seconds of tick means: bounded, the same however they came, whole seconds of it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from operators import ramps
+from pipeline.history import Ticks, forget, later, newest, recent, whole_seconds
+
+PER_S, START, DEPTH, CHANNELS, SECONDS = 10, 120, 200, 3, 47
+
+
+def ticks() -> tuple[Any, Any]:
+    """Power of every tick, and what was measured of it."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(8e4, 50, (CHANNELS, SECONDS * PER_S)).astype(np.float32)
+    return x, rng.random(x.shape) > 0.1
+
+
+def run(cuts: tuple[int, ...]) -> list[list[Ticks]]:
+    """The history after every whole second, ``cuts`` ticks at a time."""
+    x, ok = ticks()
+    history = [Ticks(*ramps.start(np.zeros((CHANNELS, 1), np.float32), tail=START))]
+    found, at = [], 0
+    while at < x.shape[1]:
+        cut = cuts[at % PER_S % len(cuts)] if cuts[0] < PER_S else cuts[0]
+        stop = min(at + cut, x.shape[1])
+        if cut < PER_S:
+            stop = min(stop, (at // PER_S + 1) * PER_S)
+        history = recent(later(history, Ticks(x[:, at:stop], ok[:, at:stop]), PER_S), PER_S, DEPTH)
+        if stop % PER_S == 0:
+            found.append(history)
+        at = stop
+    return found
+
+
+@pytest.mark.parametrize("cuts", [(10,), (1,), (3, 4), (7,)])
+def test_it_is_bounded_and_holds_the_newest(cuts: tuple[int, ...]) -> None:
+    """Never more than 20 s, from the first second on; never less than an event may ask for."""
+    x, ok = ticks()
+    for second, history in enumerate(run(cuts), 1):
+        have = sum(part.mean_w.shape[1] for part in history)
+        assert START <= have <= DEPTH
+        past = newest(history, min(second * PER_S, START))
+        last = slice(max(second * PER_S - START, 0), second * PER_S)
+        np.testing.assert_array_equal(past.tail_w, x[:, last])
+        np.testing.assert_array_equal(past.tail_valid, ok[:, last])
+
+
+@pytest.mark.parametrize("cuts", [(1,), (3, 4), (7,), (20,), (40,)])
+def test_it_does_not_depend_on_the_cut(cuts: tuple[int, ...]) -> None:
+    """The same parts in the same order, at every second at which there is a state."""
+    whole, found = run((10,)), run(cuts)
+    for k, history in enumerate(found):
+        second = k if cuts[0] < PER_S else min((k + 1) * cuts[0] // PER_S, SECONDS) - 1
+        shapes = [part.mean_w.shape for part in history]
+        assert shapes == [part.mean_w.shape for part in whole[second]]
+        for a, b in zip(history, whole[second], strict=True):
+            np.testing.assert_array_equal(a.mean_w, b.mean_w)
+            np.testing.assert_array_equal(a.ok, b.ok)
+
+
+@pytest.mark.parametrize("ahead", [0, 4])
+def test_whole_seconds_are_those_that_came(ahead: int) -> None:
+    """Nothing of before the first tick, nothing of the last ``ahead``, 20 at most."""
+    x, _ = ticks()
+    for second, history in enumerate(run((10,)), 1):
+        parts = whole_seconds(history, PER_S, 20, ahead)
+        first, last = max(second - DEPTH // PER_S, 0), max(second - ahead, 0)
+        joined = np.concatenate([np.zeros((CHANNELS, 0)), *(p.mean_w for p in parts)], axis=1)
+        np.testing.assert_array_equal(joined, x[:, first * PER_S : last * PER_S])
+
+
+def test_after_a_reset_nothing_is_measured() -> None:
+    """Power stays, as a level to hold; its mask does not."""
+    history = run((10,))[-1]
+    kept = np.array([[True], [False], [True]])
+    after = forget(history, kept)
+    assert not any(part.ok[1].any() for part in after)
+    for a, b in zip(after, history, strict=True):
+        np.testing.assert_array_equal(a.mean_w, b.mean_w)
+        np.testing.assert_array_equal(a.ok[[0, 2]], b.ok[[0, 2]])
