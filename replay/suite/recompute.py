@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,12 +15,21 @@ from replay.suite.sites import RACK_HZ
 from schemas.events import SiteEvent, family
 from schemas.units import NS_PER_S
 
-__all__ = ["EXACT", "Again", "as_told", "ratios", "recomputed_rows", "shift_ratios", "shift_rows"]
+__all__ = [
+    "EXACT",
+    "Again",
+    "as_told",
+    "at_baseline",
+    "ratios",
+    "recomputed_rows",
+    "shift_ratios",
+    "shift_rows",
+]
 
 _ORDER = 8
 _STRETCH_S, _STRETCHES = 20, 30
 _FIRST_NS = T0_NS + 60 * NS_PER_S
-_BASE_S, _LAG_S, _LEAST_S = 90, 26, 10
+_BASE_S, _LAG_S, _LEAST_S, _BEFORE_S = 90, 26, 10, 2
 EXACT = 1 - 1e-6
 """Sums in another order may differ in their last digits."""
 _TICK_NS = NS_PER_S // RACK_HZ
@@ -41,9 +51,9 @@ def ratios(run: Run, nodes: tuple[str, ...]) -> list[Again]:
     autoregression of the last ten minutes in which no event was open, stretch by stretch of 20 s;
     about the mean of 90 s that ended 26 s before, or of what there was since the last event;
     the sum over the window over its own deviation. Node and instant are those of the
-    event's first state, and what opened it is that node or one above it: the one that comes
-    nearest, or the greater. Events beside an oscillation, which count from another level, are left
-    out (`shift_ratios`), and so is the first minute.
+    event's first state, and what opened it is that node or one above it: the one whose power was
+    at the named baseline, or the greater. Events beside an oscillation, which count from another
+    level, are left out (`shift_ratios`), and so is the first minute.
     """
     busy = _busy(run)
     found = []
@@ -53,8 +63,7 @@ def ratios(run: Run, nodes: tuple[str, ...]) -> list[Again]:
         if event.opened_ns > _FIRST_NS and not _beside(event, run):
             rows = [run.node_w[row] for row in _rows(event, nodes)]
             own = max(_statistic(power_w, event, busy) for power_w in rows)
-            values = np.array([as_told(power_w, event, T0_NS) for power_w in rows])
-            told = float(values[np.argmin(np.abs(values - event.statistic))])
+            told = as_told(at_baseline(rows, event, T0_NS), event, T0_NS)
             found.append(Again(told / event.threshold, own / event.threshold))
     return found
 
@@ -89,6 +98,14 @@ def shift_rows(case: str, found: list[float]) -> list[Row]:
     what = "ramps beside oscillations whose shift, recomputed, exceeds its threshold"
     note = f"least {min(found):.3f} of it"
     return [share_row(case, what, (sure, len(found)), 1.0, note=note)]
+
+
+def at_baseline(rows: Sequence[Any], event: SiteEvent, t0_ns: int) -> Any:
+    """Of several nodes' power the one that was at the test's baseline before the onset."""
+    onset = (event.onset_ns - t0_ns) // _TICK_NS
+    base_w = event.step_test.baseline_w if event.step_test else 0.0
+    before = slice(onset - _BEFORE_S * RACK_HZ, onset)
+    return min(rows, key=lambda power_w: abs(float(power_w[before].mean()) - base_w))
 
 
 def as_told(power_w: Any, event: SiteEvent, t0_ns: int) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.align_state import Block
-from replay.suite.recompute import EXACT, as_told
+from replay.suite.recompute import EXACT, as_told, at_baseline
 from replay.suite.rows import Row, share_row
 from schemas.events import Dip, SiteEvent
 from schemas.units import NS_PER_S
@@ -52,11 +52,8 @@ class Metered:
             return dips[:1], dips
         rack_w = np.concatenate(self._rack_w, axis=1)
         pdu_w = rack_w.reshape(-1, self._racks_per_pdu, rack_w.shape[1]).sum(axis=1)
-        node_w = np.concatenate([ticks_w[None], pdu_w])
-        onset = event.onset_ns // _TICK_NS
-        usual_w = node_w[:, onset - _BEFORE_S * _TICKS : onset].mean(axis=1)
-        row = int(np.argmin(np.abs(usual_w - event.step_test.baseline_w)))
-        return [as_told(node_w[row], event, 0) / (event.threshold or np.inf)], dips
+        node_w = at_baseline((ticks_w, *pdu_w), event, 0)
+        return [as_told(node_w, event, 0) / (event.threshold or np.inf)], dips
 
 
 def _lost(poi_w: Any, ticks_w: Any, dip: Dip) -> float:
