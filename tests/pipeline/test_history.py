@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from operators import ramps
+from pipeline import snapshot
+from pipeline.align_state import Block
+from pipeline.detect import DetectSettings
+from pipeline.device import choose
+from pipeline.engine import Engine
+from pipeline.engine_state import EngineState
 from pipeline.history import Ticks, forget, later, newest, recent, whole_seconds
+from replay.suite.sites import layout_of
+from schemas.events import SiteEvent
+from schemas.units import NS_PER_S
+from tests.pipeline.site import T0_NS
 
 PER_S, START, DEPTH, CHANNELS, SECONDS = 10, 120, 200, 3, 47
 
@@ -81,3 +91,34 @@ def test_after_a_reset_nothing_is_measured() -> None:
     for a, b in zip(after, history, strict=True):
         np.testing.assert_array_equal(a.mean_w, b.mean_w)
         np.testing.assert_array_equal(a.ok[[0, 2]], b.ok[[0, 2]])
+
+
+def swinging(cut_s: int) -> tuple[list[SiteEvent], EngineState]:
+    """80 racks, which no feed watches, ten of them swinging too little for a step, in blocks."""
+    racks, length, rng = 80, 360, np.random.default_rng(4)
+    t = np.arange(length * 10) / 10
+    swing_w = np.where(t >= 300, 300.0, 0.0) * np.sin(2 * np.pi * 0.7 * t)
+    x = 8e4 + rng.normal(0, 100, (racks, len(t))) + swing_w * (np.arange(racks) < 10)[:, None]
+    x = x.astype(np.float32).astype(float)
+    top = np.repeat(x.sum(axis=0), 3)[None, :].astype(np.float32).astype(float)
+    engine = Engine(layout_of(racks, 30), DetectSettings(), choose("cpu", 1))
+    state, events = engine.start(), []
+    for s in range(0, length, cut_s):
+        spans = (slice(s * 10, (s + cut_s) * 10), slice(s * 30, (s + cut_s) * 30))
+        power_w = {"rack": x[:, spans[0]], "substation": top[:, spans[1]]}
+        valid = {level: np.ones(part.shape, bool) for level, part in power_w.items()}
+        block = Block(T0_NS + s * NS_PER_S, 10 * cut_s, power_w, valid, {}, restart=False)
+        state, outcome = engine.step(state, block)
+        events += outcome.events
+    return events, state
+
+
+def test_who_swings_is_asked_of_the_history() -> None:
+    """Contributors among racks that no feed watches, and the same of blocks of ten seconds."""
+    events, state = swinging(1)
+    assert {event.kind for event in events} == {"oscillation"}
+    assert max(len(event.contributors or ()) for event in events) >= 8
+    assert state.tone_track.leaves == []
+    others, other = swinging(10)
+    assert others == events
+    assert snapshot.difference(other, state) is None
