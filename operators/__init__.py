@@ -48,6 +48,7 @@ One line each (the maths and the measured figures: ``docs/operators.md``):
 `budget.log_likelihood_threshold`   of a CUSUM of log-likelihood ratios
 `budget.gaussian_threshold`         of a unit normal
 `budget.votes_exceedance`           chance of a vote at which enough of them are rare enough
+`budget.chance_together`            that so many channels move the same way by themselves
 `budget.tracy_widom_threshold`      of the greatest eigenvalue of a coherence matrix
 `forecast.persistence`              last value + quantiles of horizon-step differences
 `forecast.climatology`              quantiles of the trailing window
