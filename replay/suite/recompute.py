@@ -12,14 +12,13 @@ from replay.suite.drive import Run
 from replay.suite.rows import Row, share_row
 from replay.suite.scene import T0_NS
 from replay.suite.sites import RACK_HZ
-from schemas.events import SiteEvent, family
+from schemas.events import SiteEvent, StepTest, family
 from schemas.units import NS_PER_S
 
 __all__ = [
     "EXACT",
     "Again",
-    "as_told",
-    "at_baseline",
+    "again",
     "ratios",
     "recomputed_rows",
     "shift_ratios",
@@ -29,7 +28,7 @@ __all__ = [
 _ORDER = 8
 _STRETCH_S, _STRETCHES = 20, 30
 _FIRST_NS = T0_NS + 60 * NS_PER_S
-_BASE_S, _LAG_S, _LEAST_S, _BEFORE_S = 90, 26, 10, 2
+_BASE_S, _LAG_S, _LEAST_S, _BEFORE_S, _SAME = 90, 26, 10, 2, 0.2
 EXACT = 1 - 1e-6
 """Sums in another order may differ in their last digits."""
 _TICK_NS = NS_PER_S // RACK_HZ
@@ -51,8 +50,8 @@ def ratios(run: Run, nodes: tuple[str, ...]) -> list[Again]:
     autoregression of the last ten minutes in which no event was open, stretch by stretch of 20 s;
     about the mean of 90 s that ended 26 s before, or of what there was since the last event;
     the sum over the window over its own deviation. Node and instant are those of the
-    event's first state, and what opened it is that node or one above it: the one whose power was
-    at the named baseline, or the greater. Events beside an oscillation, which count from another
+    event's first state, and what opened it is that node or one above it: of those at the named
+    baseline the nearest, or the greater. Events beside an oscillation, which count from another
     level, are left out (`shift_ratios`), and so is the first minute.
     """
     busy = _busy(run)
@@ -63,7 +62,7 @@ def ratios(run: Run, nodes: tuple[str, ...]) -> list[Again]:
         if event.opened_ns > _FIRST_NS and not _beside(event, run):
             rows = [run.node_w[row] for row in _rows(event, nodes)]
             own = max(_statistic(power_w, event, busy) for power_w in rows)
-            told = as_told(at_baseline(rows, event, T0_NS), event, T0_NS)
+            told = again(rows, event, T0_NS)
             found.append(Again(told / event.threshold, own / event.threshold))
     return found
 
@@ -100,19 +99,24 @@ def shift_rows(case: str, found: list[float]) -> list[Row]:
     return [share_row(case, what, (sure, len(found)), 1.0, note=note)]
 
 
-def at_baseline(rows: Sequence[Any], event: SiteEvent, t0_ns: int) -> Any:
-    """Of several nodes' power the one that was at the test's baseline before the onset."""
-    onset = (event.onset_ns - t0_ns) // _TICK_NS
-    base_w = event.step_test.baseline_w if event.step_test else 0.0
-    before = slice(onset - _BEFORE_S * RACK_HZ, onset)
-    return min(rows, key=lambda power_w: abs(float(power_w[before].mean()) - base_w))
+def again(rows: Sequence[Any], event: SiteEvent, t0_ns: int) -> float:
+    """
+    The statistic with what the event says it was judged by; 0 where it does not say.
 
-
-def as_told(power_w: Any, event: SiteEvent, t0_ns: int) -> float:
-    """The statistic with what the event says it was judged by; 0 where it does not say."""
-    test = event.step_test
+    Of several nodes' power that which comes nearest, of those that were within a fifth of the
+    test's baseline before the onset: bounded innovations reach as far at any other level.
+    """
+    test, told = event.step_test, event.statistic or 0.0
     if test is None:
         return 0.0
+    onset = (event.onset_ns - t0_ns) // _TICK_NS
+    before = slice(onset - _BEFORE_S * RACK_HZ, onset)
+    fit = [x for x in rows if abs(x[before].mean() / test.baseline_w - 1) <= _SAME]
+    values = [_as_told(power_w, event, test, t0_ns) for power_w in fit]
+    return min(values, key=lambda value: abs(value - told), default=0.0)
+
+
+def _as_told(power_w: Any, event: SiteEvent, test: StepTest, t0_ns: int) -> float:
     end = (event.opened_ns - t0_ns) // _TICK_NS
     window, behind = (round(s / test.tick_s) for s in (test.window_s, test.baseline_s))
     taps = np.concatenate([[1.0], -np.array(test.coefficients)])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.align_state import Block
-from replay.suite.recompute import EXACT, as_told, at_baseline
+from replay.suite.recompute import EXACT, again
 from replay.suite.rows import Row, share_row
 from schemas.events import Dip, SiteEvent
 from schemas.units import NS_PER_S
@@ -41,7 +41,7 @@ class Metered:
         """
         Its statistic over its threshold, and of each dip what was lost over the least that counts.
 
-        A step is judged at the POI or a PDU: the one whose power was at the test's baseline. Lost
+        A step is judged at the POI or a PDU: the one that comes nearest at its baseline. Lost
         is the mean of the 2 s before a dip less that of a second, from 0.25 s after its end; it
         counts from 1 % and from 3 standard deviations of the ticks before.
         """
@@ -52,8 +52,7 @@ class Metered:
             return dips[:1], dips
         rack_w = np.concatenate(self._rack_w, axis=1)
         pdu_w = rack_w.reshape(-1, self._racks_per_pdu, rack_w.shape[1]).sum(axis=1)
-        node_w = at_baseline((ticks_w, *pdu_w), event, 0)
-        return [as_told(node_w, event, 0) / (event.threshold or np.inf)], dips
+        return [again((ticks_w, *pdu_w), event, 0) / (event.threshold or np.inf)], dips
 
 
 def _lost(poi_w: Any, ticks_w: Any, dip: Dip) -> float:
