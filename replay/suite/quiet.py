@@ -37,7 +37,7 @@ class Quiet(Case, frozen=True, tag="quiet"):
     site_days: float = 30.0
     piece_h: float = 6.0
     warm_s: int = 900
-    limit: float | None = 1.5
+    limit: float | None = None
 
     def pieces(self) -> int:
         """One a stretch of ``piece_h`` hours."""
