@@ -17,6 +17,7 @@ from tests.replay import stand_ins
 SMALL = """
 [[case]]
 family = "quiet"
+limit = 1.5
 name = "quiet"
 racks = 40
 site_days = 2.3
