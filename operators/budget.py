@@ -1,7 +1,7 @@
 """The false-alarm budget: false alarms per site and day, shared out, turned into thresholds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 __all__ = [
     "SHARES",
@@ -117,11 +117,8 @@ def chance_together(moved: int, of: int, usual: Sequence[int], against: int) -> 
     if rho <= 1e-6:
         return _tail(p, of, moved)
     a, b = (q * (1 / min(rho, 0.99) - 1) for q in (p, 1 - p))
-    logs = [
-        _log_choose(of, k) + _log_beta(k + a, of - k + b) - _log_beta(a, b)
-        for k in range(moved, of + 1)
-    ]
-    return min(sum(map(math.exp, logs)), 1.0)
+    all_of = _log_beta(a, b)
+    return _summed(lambda k: _log_beta(k + a, of - k + b) - all_of, of, moved)
 
 
 def _log_choose(n: int, k: int) -> float:
@@ -133,10 +130,15 @@ def _log_beta(a: float, b: float) -> float:
 
 
 def _tail(p: float, n: int, least: int) -> float:
-    """``P(Bin(n, p) >= least)``, summed from its largest terms on."""
+    """``P(Bin(n, p) >= least)``."""
+    return _summed(lambda k: k * math.log(p) + (n - k) * math.log1p(-p), n, least)
+
+
+def _summed(log_chance: Callable[[int], float], n: int, least: int) -> float:
+    """Chance of ``least`` of n and more, of the logarithm for one choice of them."""
     total = 0.0
     for k in range(least, n + 1):
-        term = math.exp(_log_choose(n, k) + k * math.log(p) + (n - k) * math.log1p(-p))
+        term = math.exp(_log_choose(n, k) + log_chance(k))
         total += term
         if term < 1e-12 * total:
             break

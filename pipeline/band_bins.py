@@ -9,14 +9,14 @@ import numpy as np
 from operators.oscillations import OscillationDesign
 from pipeline.second_stage import BANDS_HZ
 
-__all__ = ["HIGHEST_HZ", "bins_of_bands", "covering"]
+__all__ = ["bins_of_bands"]
 
 COVERED = 0.9
 """Share of a band that a window's bins must cover."""
 HIGHEST_HZ = 55.0
 
 
-def covering(design: OscillationDesign, low_hz: float, high_hz: float) -> slice | None:
+def _covering(design: OscillationDesign, low_hz: float, high_hz: float) -> slice | None:
     """Bins of the shortest window that covers a band, as far as that is looked at."""
     high_hz = min(high_hz, HIGHEST_HZ)
     for look in design.looks:
@@ -30,5 +30,5 @@ def covering(design: OscillationDesign, low_hz: float, high_hz: float) -> slice 
 
 def bins_of_bands(design: OscillationDesign) -> Any:
     """First bin and past the last of each band, equal where no window covers it; (band, 2)."""
-    found = [covering(design, *band) or slice(0, 0) for band in BANDS_HZ]
+    found = [_covering(design, *band) or slice(0, 0) for band in BANDS_HZ]
     return np.array([(one.start, one.stop) for one in found], np.int64)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.band_bins import HIGHEST_HZ, covering
 from pipeline.engine_state import EngineState
 from pipeline.layout import SiteLayout
 from pipeline.oscillation_state import Feed, Looks
@@ -25,14 +24,13 @@ class NodeBands:
     def __init__(self, feeds: tuple[Feed, ...], nodes: int) -> None:
         self._nodes = nodes
         self._rows = [list(feed.nodes) for feed in feeds]
-        self._plans: dict[tuple[int, int], list[tuple[int, Any, Any]]] = {}
+        self._plans: dict[tuple[int, int], list[tuple[int, Any]]] = {}
         for number, feed in enumerate(feeds):
-            for k, (low_hz, high_hz) in enumerate(BANDS_HZ):
-                found = _window(feed, low_hz, min(high_hz, HIGHEST_HZ))
-                if found is not None:
-                    place, inside = found
+            for k, (_low_hz, high_hz) in enumerate(BANDS_HZ):
+                place = _bank(feed, k)
+                if place is not None:
                     able = np.array([bool(s.observable(high_hz)) for s in feed.sensors])
-                    self._plans.setdefault((number, place), []).append((k, inside, able))
+                    self._plans.setdefault((number, place), []).append((k, able))
 
     def step(self, looks: Looks, share: Any) -> Any:
         """
@@ -44,7 +42,7 @@ class NodeBands:
         bands_w = np.full((len(BANDS_HZ), self._nodes), np.nan)
         for look in looks.due:
             rows = self._rows[look.feed]
-            for k, _inside, able in self._plans.get((look.feed, look.bank), ()):
+            for k, able in self._plans.get((look.feed, look.bank), ()):
                 seen = able & (share[rows] >= MEASURED)
                 line_w = look.strongest_w[:, k]
                 bands_w[k, rows] = np.where(seen, line_w, np.nan)
@@ -58,17 +56,18 @@ class PoiBands:
         self._layout, self._feeds = layout, feeds
         self._plans = self._plan()
 
-    def _plan(self) -> list[tuple[float, float, int, int, Any]]:
-        """For each band: feed, bank and bins of the POI's shortest window that covers it."""
+    def _plan(self) -> list[tuple[float, float, int, int]]:
+        """For each band: feed and bank of the POI's shortest window that covers it."""
         top, found = self._layout.top, []
-        for low_hz, high_hz in BANDS_HZ:
-            best: tuple[float, float, int, int, Any] = (low_hz, high_hz, -1, -1, None)
+        for k, (low_hz, high_hz) in enumerate(BANDS_HZ):
+            best = (low_hz, high_hz, -1, -1)
             for number, feed in enumerate(self._feeds):
                 if top not in feed.nodes or best[2] >= 0:
                     continue
-                window = _window(feed, low_hz, min(high_hz, HIGHEST_HZ))
-                if window and feed.sensors[feed.nodes.index(top)].observable(high_hz):
-                    best = (low_hz, high_hz, number, *window)
+                place = _bank(feed, k)
+                able = feed.sensors[feed.nodes.index(top)].observable(high_hz)
+                if place is not None and able:
+                    best = (low_hz, high_hz, number, place)
             found.append(best)
         return found
 
@@ -78,7 +77,7 @@ class PoiBands:
         if not track.bands_w:
             track.bands_w = [float("nan")] * len(BANDS_HZ)
         due = {(look.feed, look.bank): look for look in looks.due}
-        for k, (_low, _high, number, place, _inside) in enumerate(self._plans):
+        for k, (_low, _high, number, place) in enumerate(self._plans):
             look = due.get((number, place))
             if look is None:
                 continue
@@ -104,10 +103,9 @@ class PoiBands:
         return max(found, default=None)
 
 
-def _window(feed: Feed, low_hz: float, high_hz: float) -> tuple[int, Any] | None:
-    """Bank and bins of the shortest window that covers a band."""
-    for place, bank in enumerate(feed.banks):
-        inside = covering(bank.plan.design, low_hz, high_hz)
-        if inside is not None:
-            return place, inside
-    return None
+def _bank(feed: Feed, k: int) -> int | None:
+    """The bank of the shortest window that covers a band; None: no window does."""
+    covered = (
+        place for place, bank in enumerate(feed.banks) if bank.bands[k, 0] < bank.bands[k, 1]
+    )
+    return next(covered, None)

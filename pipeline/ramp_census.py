@@ -60,11 +60,16 @@ class Census:
         ramp.spread_s = float(high - low) / self._per_s
         total_w = float(np.add.reduce(leaf_w[who])) + against_w
         ramp.synchrony = min(together_w / max(total_w, ramp.depth_w), 1.0)
-        chance = budget.chance_together(len(who), len(below), ramp.usual, int(against.sum()))
-        enough = len(who) >= self._detect.synchrony_channels
-        together = ramp.synchrony >= self._detect.synchrony_min
-        caused = chance <= self._detect.synchrony_chance
-        ramp.kind = "synchronized_ramp" if together and enough and caused else "ramp"
+        together = self._synchronized(ramp, len(who), len(below), int(against.sum()))
+        ramp.kind = "synchronized_ramp" if together else "ramp"
+
+    def _synchronized(self, ramp: OpenRamp, moved: int, of: int, against: int) -> bool:
+        """Enough leaves, together, and more of them than chance moves."""
+        detect = self._detect
+        if moved < detect.synchrony_channels or ramp.synchrony < detect.synchrony_min:
+            return False
+        chance = budget.chance_together(moved, of, ramp.usual, against)
+        return chance <= detect.synchrony_chance
 
     def _usual(self, view: RampView, onset: int, below: Any) -> tuple[int, ...]:
         """How many of these leaves rose, and fell, within each second before the onset."""

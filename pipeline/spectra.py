@@ -40,7 +40,7 @@ The long windows, which see real power change slowly, do without.
 FAST_WEIGHT = 2.0
 """
 Of a bin and look of windows up to 10 s in the budget, beside those of longer ones, which are twice
-as many and of a line that is seen within ten seconds see nothing.
+as many and show nothing of a line that is to be seen within ten seconds.
 """
 ROWS_SHARE = 0.9
 """Of the oscillations' budget; the rest is for leaves that vote together."""

@@ -10,14 +10,13 @@ import numpy as np
 from pipeline.align_state import Block
 from replay.suite.recompute import EXACT, again
 from replay.suite.rows import Row, share_row
+from replay.suite.sites import RACK_HZ
 from schemas.events import Dip, SiteEvent
 from schemas.units import NS_PER_S
 
 __all__ = ["Metered", "loss_rows"]
 
-_TICKS = 10
-"""A second."""
-_TICK_NS = NS_PER_S // _TICKS
+_TICK_NS = NS_PER_S // RACK_HZ
 _BEFORE_S, _UNTIL_S = 2, 1.25
 _LEAST_SHARE, _LEAST_SPREADS = 0.01, 3.0
 
@@ -46,7 +45,7 @@ class Metered:
         counts from 1 % and from 3 standard deviations of the ticks before.
         """
         poi_w = np.concatenate(self._poi_w)
-        ticks_w = poi_w.reshape(-1, len(self._poi_w[0]) // _TICKS).mean(axis=1)
+        ticks_w = poi_w.reshape(-1, len(self._poi_w[0]) // RACK_HZ).mean(axis=1)
         dips = [_lost(poi_w, ticks_w, dip) for dip in event.dips or () if dip.lost_w]
         if event.step_test is None:
             return dips[:1], dips
@@ -57,10 +56,10 @@ class Metered:
 
 def _lost(poi_w: Any, ticks_w: Any, dip: Dip) -> float:
     onset = dip.onset_ns // _TICK_NS
-    before_w = ticks_w[onset - _BEFORE_S * _TICKS : onset]
-    rate = len(poi_w) // (len(ticks_w) // _TICKS)
+    before_w = ticks_w[onset - _BEFORE_S * RACK_HZ : onset]
+    rate = len(poi_w) // (len(ticks_w) // RACK_HZ)
     until_ns = (dip.end_ns or dip.onset_ns) + round(_UNTIL_S * NS_PER_S)
-    stop = -(-until_ns // _TICK_NS) * rate // _TICKS
+    stop = -(-until_ns // _TICK_NS) * rate // RACK_HZ
     lost_w = before_w.mean() - poi_w[stop - rate : stop].mean()
     return float(lost_w / max(_LEAST_SHARE * before_w.mean(), _LEAST_SPREADS * before_w.std()))
 
