@@ -12,6 +12,7 @@ from pipeline.device import CPU
 from pipeline.engine import Engine
 from pipeline.layout import SiteLayout
 from replay.suite.scene import Scene
+from replay.suite.sites import RACK_HZ
 from replay.truth import Truth
 from schemas.events import SiteEvent
 
@@ -45,11 +46,18 @@ def lockstep(layout: SiteLayout, detect: DetectSettings, _truth: Sequence[Truth]
 
 @dataclasses.dataclass
 class Run:
-    """Every event's states in the order they were published; what the nodes drew."""
+    """Every event's states in the order they were published; what the nodes drew (`Scene`)."""
 
     states: list[SiteEvent]
     node_w: Any
+    meter_w: Any
     seconds: int
+
+    def power_w(self, row: int, rate_hz: float) -> tuple[Any, float]:
+        """Power of the node of a row of `node_w`, (time,) W, and its rate: ticks or as metered."""
+        if rate_hz > RACK_HZ and row == 0:
+            return self.meter_w, len(self.meter_w) / self.seconds
+        return self.node_w[row], float(RACK_HZ)
 
     @property
     def opened(self) -> list[SiteEvent]:
@@ -68,7 +76,7 @@ class Run:
 def drive(scene: Scene, seconds: int, detector: Detector, block_s: int = BLOCK_S) -> Run:
     """Run a scene through a detector from its first block to the end of its stream."""
     states = through(detector, scene.blocks(seconds, block_s))
-    return Run(states, scene.node_w, seconds)
+    return Run(states, scene.node_w, scene.meter_w, seconds)
 
 
 def through(detector: Detector, blocks: Iterable[Block]) -> list[SiteEvent]:

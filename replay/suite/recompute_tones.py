@@ -18,7 +18,6 @@ from pipeline.spectra import Spectra
 from replay.suite.drive import Run
 from replay.suite.rows import Row, share_row
 from replay.suite.scene import T0_NS
-from replay.suite.sites import RACK_HZ
 from schemas.events import SiteEvent, ToneTest
 from schemas.units import NS_PER_S
 
@@ -51,61 +50,53 @@ def tone_ratios(run: Run, nodes: tuple[str, ...]) -> list[float]:
     """
     Of each oscillation that a single window opened: its amplitude then, over the threshold.
 
-    Oscillations that only the sum over time has shown are left out (`sum_ratios`), and so are lines
-    that the ticks of `Run.node_w` do not show.
+    Oscillations that only the sum over time has shown are left out (`sum_ratios`).
     """
     found = []
     for event in run.opened:
         test, limit_w = event.tone_test, event.threshold
         if test is None or limit_w is None or test.summed or test.node_id not in nodes:
             continue
-        if test.freq_hz <= 0.45 * RACK_HZ:
-            power_w = run.node_w[nodes.index(test.node_id)]
-            found.append(_again_w(power_w, event, test) / limit_w)
+        power_w, rate_hz = run.power_w(nodes.index(test.node_id), test.rate_hz)
+        end, count = _sample(event.opened_ns, rate_hz), round(test.window_s * rate_hz)
+        stretch_w = power_w[max(end - count - 1, 0) : end]
+        found.append(amplitude_w(stretch_w, rate_hz, test.freq_hz) / limit_w)
     return found
-
-
-def _again_w(power_w: Any, event: SiteEvent, test: ToneTest) -> float:
-    end = (event.opened_ns - T0_NS) // (NS_PER_S // RACK_HZ)
-    count = round(test.window_s * RACK_HZ)
-    stretch_w = power_w[max(end - count - 1, 0) : end]
-    return amplitude_w(stretch_w, RACK_HZ, test.freq_hz) / _tick_gain(test)
 
 
 def sum_ratios(run: Run, nodes: tuple[str, ...], spectra: Spectra) -> list[float]:
     """
     Of each oscillation that only a sum over time showed: the sum then, over its threshold.
 
-    Of nodes metered as fast as `Run.node_w`. The operators learn their noise from the node's power
-    alone; with the end of an oscillation the sums about its lines begin anew.
+    The operators learn their noise from the node's power alone; with the end of an oscillation the
+    sums about its lines begin anew.
     """
-    told = [
-        event
-        for event in run.opened
-        if (test := event.tone_test) is not None
-        and test.summed
-        and test.node_id in nodes
-        and test.rate_hz == RACK_HZ
-    ]
-    banks = [bank for feed in spectra.feeds for bank in feed.banks if bank.rate_hz == RACK_HZ]
+    told: dict[tuple[str, float], list[SiteEvent]] = {}
+    for event in run.opened:
+        test = event.tone_test
+        if test is not None and test.summed and test.node_id in nodes:
+            told.setdefault((test.node_id, test.rate_hz), []).append(event)
+    over = _over(run)
+    found = []
+    for (name, rate_hz), events in sorted(told.items()):
+        power_w, _ = run.power_w(nodes.index(name), rate_hz)
+        banks = [bank for feed in spectra.feeds for bank in feed.banks if bank.rate_hz == rate_hz]
+        for design in (bank.plan.design for bank in banks):
+            lengths = [look.samples for look in design.looks]
+            asked = [e for e in events if round(_test(e).window_s * rate_hz) in lengths]
+            found += _sums(power_w, asked, design, over)
+    return found
+
+
+def _over(run: Run) -> dict[int, list[float]]:
+    """Lines of the oscillations that closed, Hz, by when they did, ns."""
     over: dict[int, list[float]] = {}
     for event in run.states:
         if event.kind == "oscillation" and event.closed_ns:
             orders = (1, *(line.order for line in event.harmonics or ()))
             lines_hz = [order * (event.freq_hz or 0.0) for order in orders]
-            over.setdefault(_tick(event.closed_ns), []).extend(lines_hz)
-    found = []
-    for name in sorted({_test(event).node_id for event in told}):
-        for design in (bank.plan.design for bank in banks):
-            lengths = [look.samples for look in design.looks]
-            asked = [
-                event
-                for event in told
-                if (test := _test(event)).node_id == name
-                and round(test.window_s * RACK_HZ) in lengths
-            ]
-            found += _sums(run.node_w[nodes.index(name)], asked, design, over)
-    return found
+            over.setdefault(event.closed_ns, []).extend(lines_hz)
+    return over
 
 
 def _test(event: SiteEvent) -> ToneTest:
@@ -115,8 +106,9 @@ def _test(event: SiteEvent) -> ToneTest:
     return event.tone_test
 
 
-def _tick(time_ns: int) -> int:
-    return (time_ns - T0_NS) // (NS_PER_S // RACK_HZ)
+def _sample(time_ns: int, rate_hz: float) -> int:
+    """Samples of a scene before a time."""
+    return round((time_ns - T0_NS) * rate_hz / NS_PER_S)
 
 
 def _sums(
@@ -126,13 +118,14 @@ def _sums(
     over: dict[int, list[float]],
 ) -> list[float]:
     """Once through a node's power by the plain operators: the sums at the events' openings."""
-    plan = oscillations.to_namespace(design, power_w)
+    plan, rate_hz = oscillations.to_namespace(design, power_w), design.rate_hz
     state = oscillations.start(power_w[None, :1], design=design, until_hop=design.hop)
-    ends = {_tick(event.opened_ns) for event in asked}
-    cuts = sorted({0, *ends, *(cut for cut in over if cut < max(ends, default=0))})
+    ends = {_sample(event.opened_ns, rate_hz) for event in asked}
+    done = {_sample(closed_ns, rate_hz): lines_hz for closed_ns, lines_hz in over.items()}
+    cuts = sorted({0, *ends, *(cut for cut in done if cut < max(ends, default=0))})
     lasting, found = np.zeros((1, len(design.freq_hz), 1)), []
     for first, last in itertools.pairwise(cuts):
-        for line_hz in over.get(first, ()):
+        for line_hz in done.get(first, ()):
             far = np.abs(design.freq_hz - line_hz) > 2 * design.width_hz + _SAME * line_hz
             state = state._replace(sums=state.sums * far)
         stretch_w = power_w[None, first:last]
@@ -140,25 +133,16 @@ def _sums(
             stretch_w, np.ones(stretch_w.shape, bool), state, plan=plan
         )
         lasting = new if new.shape[-1] else lasting
-        here = (_test(event) for event in asked if _tick(event.opened_ns) == last)
+        here = (_test(event) for event in asked if _sample(event.opened_ns, rate_hz) == last)
         found += [float(lasting[0, _bin(design, test), -1]) for test in here]
     return found
 
 
 def _bin(design: oscillations.OscillationDesign, test: ToneTest) -> int:
     """The bin of a window's frequency."""
-    samples = round(test.window_s * RACK_HZ)
+    samples = round(test.window_s * test.rate_hz)
     place = next(look.place for look in design.looks if look.samples == samples)
     return place.start + int(np.argmin(np.abs(design.freq_hz[place] - test.freq_hz)))
-
-
-def _tick_gain(test: ToneTest) -> float:
-    """What the mean over a tick leaves of an amplitude that faster metering saw in full."""
-    per_tick = round(test.rate_hz / RACK_HZ)
-    if per_tick <= 1:
-        return 1.0
-    half = math.pi * test.freq_hz / test.rate_hz
-    return math.sin(per_tick * half) / (per_tick * math.sin(half))
 
 
 def tone_rows(case: str, found: list[float], sums: list[float]) -> list[Row]:

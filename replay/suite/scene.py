@@ -36,7 +36,8 @@ class Scene:
     One site from ``T0_NS`` on.
 
     After a run ``node_w`` holds what the POI (row 0) and the PDUs drew, tick by tick, summed here
-    and not by the engine: yardsticks, the known-shift CUSUM and recomputations work on it.
+    and not by the engine, and ``meter_w`` what the POI's meter read: yardsticks, the known-shift
+    CUSUM and recomputations work on them.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Scene:
         self._background, self._group, self._poi_hz = background, grouping(racks), poi_hz
         self._rng = rng
         self._parts: list[Any] = []
+        self._read: list[Any] = []
 
     @property
     def site_id(self) -> str:
@@ -57,6 +59,11 @@ class Scene:
     def node_w(self) -> Any:
         """Tick means of the POI and the PDUs so far; (node, tick) W."""
         return np.concatenate(self._parts, axis=1)
+
+    @property
+    def meter_w(self) -> Any:
+        """What the POI's meter read so far, at its own rate; (time,) W."""
+        return np.concatenate(self._read)
 
     def blocks(self, seconds: int, block_s: int) -> Iterator[Block]:
         """``seconds`` (a multiple of 60) of the scene in blocks of ``block_s`` grid seconds."""
@@ -92,6 +99,7 @@ class Scene:
         per_tick = self._poi_hz // RACK_HZ
         ticks_w = poi_w.reshape(-1, per_tick).mean(axis=1)
         self._parts.append(np.concatenate([ticks_w[None, :], pdus_w]))
+        self._read.append(poi_w)
         return racks_w, poi_w[None, :]
 
     def _meter(self, sum_w: Any) -> Any:

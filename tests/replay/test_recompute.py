@@ -19,8 +19,6 @@ from replay.suite.recompute_tones import sum_ratios, tone_ratios, tone_rows
 from replay.suite.scene import Scene, nodes_named
 from replay.suite.sinusoids import Tone
 
-SWING_W = 18e3
-
 
 @pytest.fixture(scope="module")
 def run() -> Run:
@@ -75,23 +73,30 @@ def test_an_oscillation_is_what_the_waveform_says() -> None:
     assert not tone_rows("a", tone_ratios(dataclasses.replace(run, node_w=flat), nodes), [])[0].ok
 
 
-def test_a_sum_over_time_is_what_the_waveform_says() -> None:
+@pytest.mark.parametrize(("poi_hz", "freq_hz", "swing_w"), [(10, 2.13, 18e3), (30, 3.1, 14e3)])
+def test_a_sum_over_time_is_what_the_waveform_says(
+    poi_hz: int, freq_hz: float, swing_w: float
+) -> None:
     """Weak sinusoids that no single window shows, by the plain operators; red in noise alone."""
     rng, detect = np.random.default_rng(3), DetectSettings()
-    scene = Scene(Noise(80, 4000.0, rng), 80, 10, rng)
+    scene = Scene(Noise(80, 4000.0, rng), 80, poi_hz, rng)
     for start_s in (700.0, 860.0):
-        scene.injections.append(Tone(np.arange(80), SWING_W, 2.13, 0.5, start_s, start_s + 100.0))
+        tone = Tone(np.arange(80), swing_w, freq_hz, 0.5, start_s, start_s + 100.0)
+        scene.injections.append(tone)
     run, nodes = drive(scene, 960, lockstep(scene.layout, detect, ())), nodes_named(80)
     spectra = Spectra(scene.layout, detect, CPU)
     found = sum_ratios(run, nodes, spectra)
     told = [e for e in run.opened if e.tone_test is not None and e.tone_test.summed]
+    assert [e.tone_test.rate_hz for e in told if e.tone_test is not None] == [poi_hz, poi_hz]
     assert found == [pytest.approx(e.statistic / e.threshold, rel=0.01) for e in told]
-    assert len(found) == 2
     (row,) = tone_rows("a", [], found)
     assert row.ok
-    flat = np.random.default_rng(2).normal(run.node_w.mean(), 4000.0, run.node_w.shape)
-    wrong = sum_ratios(dataclasses.replace(run, node_w=flat), nodes, spectra)
-    assert not tone_rows("a", [], wrong)[0].ok
+    node_w, meter_w = (
+        np.random.default_rng(2).normal(np.mean(x), 4000.0, x.shape)
+        for x in (run.node_w, run.meter_w)
+    )
+    noise = dataclasses.replace(run, node_w=node_w, meter_w=meter_w)
+    assert not tone_rows("a", [], sum_ratios(noise, nodes, spectra))[0].ok
 
 
 def test_a_shift_beside_an_oscillation_is_what_the_waveform_says() -> None:
