@@ -1,5 +1,6 @@
 """Layout of the periodograms of one sample rate: host values, made once."""
 
+import functools
 import math
 from collections.abc import Sequence
 from fractions import Fraction
@@ -214,22 +215,23 @@ def _looks(rate: float, windows: Sequence[tuple[float, float]]) -> list[Look]:
     return looks
 
 
+@functools.lru_cache(maxsize=64)
 def design(
     rate_hz: float | Fraction,
     *,
-    windows: Sequence[tuple[float, float]] = FAST,
+    windows: tuple[tuple[float, float], ...] = FAST,
     hop_s: float = 1.0,
     pfa: float = 1e-9,
     vote: float = 1e-4,
 ) -> OscillationDesign:
     """
-    Lay out the periodograms for one sample rate and hop, on the host.
+    Lay out the periodograms for one sample rate and hop, on the host; once a process.
 
     Parameters
     ----------
     rate_hz : float or Fraction
         Sample rate; 2 Hz or more.
-    windows : sequence of (float, float)
+    windows : tuple of (float, float)
         Lengths looked at, in s, and up to which frequency, in Hz. A window's frequencies begin
         at 6 cycles and end at ``min(55, 0.45 rate)`` Hz; one with fewer than 8 is left out.
     hop_s : float
@@ -244,7 +246,7 @@ def design(
     _check.positive(hop, name="hop_s * rate_hz")
     looks = _looks(rate, windows)
     if not looks:
-        msg = f"rate_hz is {rate} and windows {tuple(windows)}: fewer than 8 bins; use longer ones"
+        msg = f"rate_hz is {rate} and windows {windows}: fewer than 8 bins; use longer ones"
         raise ValueError(msg)
     freq_hz = np.concatenate(
         [np.arange(k.first, k.last) * (rate / (PAD * k.samples)) for k in looks]
@@ -283,12 +285,14 @@ def _thresholds(
         rho = np.array([_overlap(look.taper, lag) for lag in lags])
         alone = _independent(rho, most)
         smooth = alone * _across(look.taper)
-        for m in range(1, most + 1):
-            k_smooth, k_alone = (max(k[min(m, int(memory[n]))], 1.0) for k in (smooth, alone))
+        full = int(memory[n])
+        each = (np.maximum(k[1 : full + 1], 1.0).tolist() for k in (smooth, alone))
+        for m, (k_smooth, k_alone) in enumerate(zip(*each, strict=True), 1):
             bars[n, m] = (
                 1 / budget.exponential_threshold(SINGLE * pfa, k_smooth),
                 1 / budget.exponential_threshold(SINGLE * pfa, k_alone),
                 1 / budget.exponential_threshold(vote, k_smooth),
                 k_smooth >= WARM,
             )
+        bars[n, full + 1 :] = bars[n, full]
     return memory, bars

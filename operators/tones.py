@@ -13,22 +13,24 @@ _STEPS = 4
 """Gauss-Newton steps; from 1 bin away the third moves less than 1e-3 of the CRB."""
 
 
-def _solve(matrix: list[list[Any]], right: list[Any]) -> list[Any]:
-    """Solve a small symmetric positive system per channel, by elimination in a fixed order."""
-    xp, n = array_namespace(right[0]), len(right)
-    rows = [[*matrix[i], right[i]] for i in range(n)]
+def _solve(rows: list[Any]) -> list[Any]:
+    """
+    Solve a small symmetric positive system per channel, by elimination in a fixed order.
+
+    ``rows``: of each unknown its coefficients and the right side, (unknown + 1, channel).
+    """
+    xp, n, rows = array_namespace(rows[0]), len(rows), list(rows)
     pivots = []
     for i in range(n):
-        pivot = rows[i][i]
+        pivot = rows[i][i, :]
         pivots.append(xp.where(pivot > 0, pivot, xp.ones_like(pivot)))  # a column of zeros
         for j in range(i + 1, n):
-            factor = rows[j][i] / pivots[i]
-            rows[j] = [rows[j][k] - factor * rows[i][k] for k in range(n + 1)]
+            rows[j] = rows[j] - (rows[j][i, :] / pivots[i]) * rows[i]
     answer: list[Any] = [None] * n
     for i in reversed(range(n)):
-        value = rows[i][n]
+        value = rows[i][n, :]
         for j in range(i + 1, n):
-            value = value - rows[i][j] * answer[j]
+            value = value - rows[i][j, :] * answer[j]
         answer[i] = value / pivots[i]
     return answer
 
@@ -39,13 +41,12 @@ def fit(window_w: Any, columns: list[Any]) -> list[Any]:
 
     ``window_w`` and each of ``columns`` are (channel, time); one coefficient (channel,) a column.
     """
-    n = len(columns)
-    matrix: list[list[Any]] = [[None] * n for _ in range(n)]
-    for i in range(n):
-        for j in range(i, n):
-            matrix[i][j] = matrix[j][i] = _arrays.fold_sum(columns[i] * columns[j], axis=-1)
-    right = [_arrays.fold_sum(column * window_w, axis=-1) for column in columns]
-    return _solve(matrix, right)
+    xp, n = array_namespace(window_w), len(columns)
+    factors = [*columns, window_w]
+    pairs = [(i, j) for i in range(n) for j in range(i, n + 1)]
+    found = _arrays.fold_sum(xp.stack([factors[i] * factors[j] for i, j in pairs]), axis=-1)
+    sums = {pair: found[k, :] for k, pair in enumerate(pairs)}
+    return _solve([xp.stack([sums[min(i, j), max(i, j)] for j in range(n + 1)]) for i in range(n)])
 
 
 def amplitude(window_w: Any, freq_hz: Any, *, rate_hz: float) -> tuple[Any, Any, Any]:

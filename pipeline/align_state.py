@@ -112,7 +112,7 @@ class Block(NamedTuple):
     """
     Whole ticks of one site, every level closed: part of a grid second, or some whole ones.
 
-    ``power_w[level]`` and ``valid[level]`` are (channel, time), finite float64 and bool;
+    ``power_w[level]`` and ``valid[level]`` are (channel, time), finite float32 and bool;
     ``resets[level]`` (channel,) bool marks channels whose gap grew too long in the first tick.
     """
 
@@ -167,7 +167,7 @@ def start(layout: SiteLayout) -> AlignState:
         gateways={gateway.id: GatewayState() for gateway in layout.topology.gateways},
         pieces={grid.level: [] for grid in layout.grids},
         volts=[],
-        last_w={grid.level: np.full(grid.channels, np.nan) for grid in layout.grids},
+        last_w={g.level: np.full(g.channels, np.nan, np.float32) for g in layout.grids},
         missing={grid.level: np.full(grid.channels, HELD // 2, np.int64) for grid in layout.grids},
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from operators import decimation, diversity, noise, ramps, steps
-from operators._arrays import narrow
+from operators._arrays import narrow, widen
 from operators.kernels import Frame, FramePlan, Kernels, Scan, StepPlan, Told, reference
 from operators.oscillations import OscillationState
 from pipeline import cuda_frame, cuda_spectra, cuda_unison
@@ -89,7 +89,7 @@ class CudaKernels:
         into = cuda_frame.buffers(self.launch.cupy, site, *mean_w.shape)
         at = self.launch.cupy.zeros((1,), dtype=np.int64)
         ring = cuda_frame.Ring(past.tail_w, past.tail_valid, at)
-        cuda_frame.compute(self.launch, (mean_w, ok), ring, threshold_w, site, into)
+        cuda_frame.compute(self.launch, (widen(mean_w), ok), ring, threshold_w, site, into)
         return into[2]
 
     def _site(self, plan: FramePlan, channels: int) -> cuda_frame.FrameTables:
@@ -184,7 +184,7 @@ class CudaKernels:
         stats = [xp.empty(shape) for _ in range(3)]
         count, cells = xp.empty(shape, dtype=xp.int64), shape[0] * shape[1]
         self.launch.warps(
-            "stretch_stats", cells, x_w, valid, *stats, count, np.int64(cells), whole(length)
+            "stretch_stats", cells, widen(x_w), valid, *stats, count, np.int64(cells), whole(length)
         )
         return stats[0], stats[1], stats[2], count
 
@@ -194,7 +194,7 @@ class CudaKernels:
         shape = (x_w.shape[0], x_w.shape[1] // length)
         mean_w, some, cells = xp.empty(shape), xp.empty(shape, dtype=bool), shape[0] * shape[1]
         self.launch.warps(
-            "frame_means", cells, x_w, valid, mean_w, some, np.int64(cells), whole(length)
+            "frame_means", cells, widen(x_w), valid, mean_w, some, np.int64(cells), whole(length)
         )
         return mean_w, some
 

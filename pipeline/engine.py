@@ -24,7 +24,7 @@ from pipeline.oscillation_state import Looks
 from pipeline.outlook import Outlook, Poi
 from pipeline.ramp_events import RampEvents
 from pipeline.ramp_state import RampView
-from pipeline.second_stage import Windows, second_stats, site_state
+from pipeline.second_stage import Second, Windows, second_stats, site_state
 from pipeline.spectra import Spectra
 from pipeline.step_state import BLOCK_S
 from pipeline.together import Together
@@ -185,9 +185,11 @@ class Engine:
         whole = parts["node_w"].shape[1] // per_s
         leaf_means_w, cold = self._learn(state, parts)
         self._ingest.steps.seconds(state.steps, whole)
+        ends_ns = [last_ns - (whole - 1 - k) * NS_PER_S for k in range(whole)]
+        told = second_stats(self.layout, parts, ends_ns, self._kernels) if self._report else []
         seconds = self._spectra.seconds(state, parts, whole, last_ns, bands=self._report)
         for k, looks in enumerate(seconds):
-            end_ns = last_ns - (whole - 1 - k) * NS_PER_S
+            end_ns = ends_ns[k]
             if self.layout.nodes[self.layout.top].rating_w is None:
                 total_w = _total(np.abs(leaf_means_w[:, k]))
                 state.reference_w = max(state.reference_w, total_w)
@@ -198,15 +200,10 @@ class Engine:
             events = self._tones_of(state, looks, end_ns)
             newest = {(event.event_id, event.updated_ns): event for event in events}
             outcome.events.extend(newest.values())
-            if self._report:
-                self._tell(state, self._part(parts, k, whole), end_ns, looks, outcome)
-
-    def _part(self, parts: dict[str, Any], k: int, whole: int) -> dict[str, Any]:
-        """The k-th of some whole seconds."""
-        if whole == 1:
-            return parts
-        cut = {n: v.shape[1] // whole for n, v in parts.items() if n != "kept"}
-        return {n: parts[n][:, k * length : (k + 1) * length] for n, length in cut.items()}
+            if told:
+                ticks = slice(k * per_s, (k + 1) * per_s)
+                top = (parts[name][self.layout.top, ticks] for name in ("node_w", "share"))
+                self._tell(state, told[k], (*top,), looks, outcome)
 
     def _learn(self, state: EngineState, parts: dict[str, Any]) -> tuple[Any, Any]:
         """
@@ -246,18 +243,21 @@ class Engine:
         return events
 
     def _tell(
-        self, state: EngineState, part: dict[str, Any], end_ns: int, looks: Looks, outcome: Outcome
+        self,
+        state: EngineState,
+        second: Second,
+        top: tuple[Any, Any],
+        looks: Looks,
+        outcome: Outcome,
     ) -> None:
-        """Windows, state and forecasts of one second."""
+        """Windows, state and forecasts of one second; ``top``: the POI's ticks and shares."""
         bands = self._spectra.bands.step(state, looks)
-        second = second_stats(self.layout, part, end_ns, self._kernels)
         second = second._replace(bands_w=self._bands.step(looks, second.share))
         outcome.windows.extend(self._windows.step(state.windows, second))
-        top = self.layout.top
         factor, movement, state.diversity = self._together.step(state.diversity, second)
         extra = {
             "reference_w": state.reference_w,
-            "synchrony": float(part["synchrony"][top].max()) or None,
+            "synchrony": float(second.synchrony[self.layout.top]) or None,
             "coincidence_factor": factor,
             "diversity_factor": 1 / factor if factor else None,
             **movement,
@@ -265,7 +265,7 @@ class Engine:
             "warming": state.warming,
         }
         outcome.states.append(site_state(self.layout, state.windows, second, bands, extra))
-        poi = Poi(part["node_w"][top], part["share"][top], state.reference_w, end_ns)
+        poi = Poi(*top, state.reference_w, second.end_ns)
         state.outlook, forecasts = self._outlook.step(state.outlook, poi)
         outcome.forecasts.extend(forecasts)
 

@@ -77,7 +77,7 @@ class Evidence:
             samples_w, valid = block.power_w[level], block.valid[level]
             if not valid.all():
                 samples_w = np.where(valid, samples_w, np.nan)
-            self.state.parts.setdefault(level, []).append(samples_w.astype(np.float32))
+            self.state.parts.setdefault(level, []).append(samples_w.astype(np.float32, copy=False))
         if end_ns % NS_PER_S:
             return None
         self._complete(end_ns)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from operators._arrays import narrow, widen
 from pipeline.align_state import AlignState, Block, Piece
 from pipeline.layout import LevelGrid, SiteLayout
 from pipeline.side_by_side import as_slice
@@ -89,7 +90,7 @@ def _voltage_pu(state: AlignState, layout: SiteLayout, ticks: int) -> Any:
         return None
     grid = layout.grid_of["substation"]
     raw, state.volts = _gather(state, grid, ticks, state.volts)
-    lowest = np.where(np.isnan(raw), np.inf, raw).min(axis=0)
+    lowest = widen(np.where(np.isnan(raw), np.inf, raw).min(axis=0))
     found = np.isfinite(lowest)
     return np.where(found, lowest, np.nan) if found.any() else None
 
@@ -97,10 +98,10 @@ def _voltage_pu(state: AlignState, layout: SiteLayout, ticks: int) -> Any:
 def _gather(
     state: AlignState, grid: LevelGrid, ticks: int, pieces: list[Piece]
 ) -> tuple[Any, list[Piece]]:
-    """Open samples of the next ticks, (channel, time) float64, NaN where none came; what stays."""
+    """Open samples of the next ticks, (channel, time) float32, NaN where none came; what stays."""
     start = grid.slot_at(state.closed_ns)
     count = ticks * grid.per_tick
-    out = np.full((grid.channels, count), np.nan)
+    out = np.full((grid.channels, count), np.nan, np.float32)
     keep = []
     for piece in reversed(pieces):
         lo, hi = max(piece.slot, start), min(piece.slot + piece.power_w.shape[1], start + count)
@@ -131,7 +132,7 @@ def _fill(state: AlignState, grid: LevelGrid, raw: Any) -> tuple[Any, Any, dict[
     newest = np.maximum.accumulate(np.where(there, slot, -1), axis=1)
     run = np.where(newest >= 0, slot - newest, state.missing[level][:, None] + slot + 1)
     held = np.take_along_axis(raw, np.maximum(newest, 0), axis=1)
-    held = np.where(newest >= 0, held, state.last_w[level][:, None])
+    held = np.where(newest >= 0, held, narrow(state.last_w[level])[:, None])
     known = (run <= grid.gap_slots) & ~np.isnan(held)
     fresh = known & (run < grid.stride)
     state.gap_cells += int(np.count_nonzero(known & ~fresh)) // grid.stride
@@ -141,4 +142,4 @@ def _fill(state: AlignState, grid: LevelGrid, raw: Any) -> tuple[Any, Any, dict[
     ticks = crossed.reshape(grid.channels, -1, grid.per_tick).any(axis=2)
     resets = {int(k): ticks[:, k].copy() for k in np.flatnonzero(ticks.any(axis=0))}
     keeps = (run <= HOLD_S * grid.rate) & ~np.isnan(held)
-    return np.where(keeps, held, 0.0), fresh, resets
+    return np.where(keeps, held, np.float32(0.0)), fresh, resets

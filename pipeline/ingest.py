@@ -69,7 +69,6 @@ class Ingest:
         """Take one block into ``state`` (the caller's own copy); the ramp statistics it gives."""
         mean_w, ok = self._tick_means(state, block)
         before, home, new = state.history, self.device.download, Ticks(mean_w, ok)
-        mean_w = widen(mean_w)
         past = newest(before, self._per_s)
         frame = self._kernels.frame(mean_w, ok, past, state.moved_threshold_w, self._plan)
         state.history = later(before, new, self._per_s)
@@ -145,14 +144,17 @@ class Ingest:
         for grid in self.layout.grids:
             x = self.device.upload(block.power_w[grid.level])
             v = self.device.upload(block.valid[grid.level])
-            mean_w, ok = self._kernels.frame_means(x, v, samples_per_frame=grid.per_tick)
-            means.append(mean_w)
-            valid.append(ok if grid.votes else ok & False)
+            if grid.per_tick > 1:
+                x, v = self._kernels.frame_means(x, v, samples_per_frame=grid.per_tick)
+            means.append(x)
+            valid.append(v if grid.votes else v & False)
         xp = array_namespace(means[0])
         if block.resets:
             kept = self.device.upload(self._kept(block)[:, None])
             state.history = forget(state.history, kept)
-        means = [xp.astype(mean_w, xp.float32) for mean_w in means]
+        means = [xp.astype(mean_w, xp.float32, copy=False) for mean_w in means]
+        if len(means) == 1:
+            return means[0], valid[0]
         return xp.concat(means, axis=0), xp.concat(valid, axis=0)
 
     def _kept(self, block: Block) -> Any:

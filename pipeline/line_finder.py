@@ -76,24 +76,22 @@ class LineFinder:
         excess, now = sizes_of
         for window in bank.plan.design.looks:
             bins = np.flatnonzero(ready[window.place]) + window.place.start
-            if not len(bins):
-                continue
-            for group in np.split(bins, np.flatnonzero(np.diff(bins) > 4) + 1):
-                near = slice(max(group[0] - 2, window.place.start), group[-1] + 3)
+            for first, last in _runs(bins.tolist()):
+                near = slice(max(first - 2, window.place.start), last + 3)
                 sizes = excess[:, near]
-                row, place = np.unravel_index(int(np.argmax(sizes)), sizes.shape)
-                at = near.start + int(place)
+                row, place = divmod(int(np.argmax(sizes)), sizes.shape[1])
+                at = near.start + place
                 found.append(
                     Line(
                         float(bank.plan.design.freq_hz[at]),
                         float(look.amplitude_w[row, at]),
                         look.feed,
                         look.bank,
-                        int(row),
+                        row,
                         window.samples / bank.rate_hz,
                         float(excess[row, at]),
                         float(now[row, at]),
-                        self._voters(look, int(row), at),
+                        self._voters(look, row, at),
                     )
                 )
         return found
@@ -125,6 +123,17 @@ def _least(bank: Bank, hops: int) -> Any:
     wide = np.where(bank.plan.design.width_hz >= 1 / BRIEF_S, 2, 1)
     leaves = np.full_like(wide, LOOKS[bank.hop_s] or hops)
     return np.stack([leaves, wide, leaves])
+
+
+def _runs(bins: list[int]) -> list[tuple[int, int]]:
+    """First and last of each run: bins no more than four apart, in ascending order."""
+    runs: list[tuple[int, int]] = []
+    for at in bins:
+        if runs and at - runs[-1][1] <= 4:
+            runs[-1] = (runs[-1][0], at)
+        else:
+            runs.append((at, at))
+    return runs
 
 
 def _widened(values: Any) -> Any:

@@ -25,6 +25,11 @@ whole window's (a part has 0.27 of its samples, under a Hann taper).
 """
 STILL = 0.5
 """And when it opens its newest part at least this share."""
+SWEEP = 3
+"""
+Periods within which a movement is no slow one: as a step of that size it may be what makes a line,
+and with steps of its own at any frequency.
+"""
 CLEAR, NOTHING = 6.0, 2.0
 """
 Standard errors of the usual amplitude from which the newest periods tell whether it goes on (more
@@ -53,22 +58,51 @@ class LineJudge:
     def __init__(self, feeds: tuple[Feed, ...], parts: Parts, device: ArrayDevice) -> None:
         self._feeds, self._parts, self._device = feeds, parts, device
         self._widths_hz = [[bank.plan.design.width_hz for bank in feed.banks] for feed in feeds]
+        self._rising = [
+            [np.argsort(bank.plan.design.freq_hz, kind="stable") for bank in feed.banks]
+            for feed in feeds
+        ]
 
-    def shadowed(self, line: Line, looks: Looks) -> bool:
-        """A slower movement of the same row, with steps in it, would explain this line."""
-        most_w, rate_hz = 0.0, self._feeds[line.feed].banks[line.bank].rate_hz
+    def unshadowed(self, lines: list[Line], looks: Looks) -> list[Line]:
+        """Lines that no slower movement of the same row, with steps in it, would explain."""
+        reaches: dict[tuple[int, int, int], tuple[Any, Any]] = {}
+        rates_hz = [self._feeds[line.feed].banks[line.bank].rate_hz for line in lines]
+        turns = np.array([line.freq_hz for line in lines]) / np.array(rates_hz)
+        folded = np.sinc(turns)  # a step between two samples is sharper than it is
+        return [
+            line
+            for line, least_w in zip(
+                lines, folded * [line.amplitude_w for line in lines], strict=True
+            )
+            if not self._shadowed(line, float(least_w), looks, reaches)
+        ]
+
+    def _shadowed(
+        self,
+        line: Line,
+        least_w: float,
+        looks: Looks,
+        reaches: dict[tuple[int, int, int], tuple[Any, Any]],
+    ) -> bool:
         for look in looks.due:
             if look.feed != line.feed:
                 continue
-            design = self._feeds[look.feed].banks[look.bank].plan.design
-            slower = design.freq_hz < line.freq_hz / SLOWER
-            if slower.any():
-                noise_w2 = SWELL * self._noise_w2(line, look, slower)
-                plain_w2 = look.amplitude_w[line.row, slower] ** 2 - noise_w2
-                reach_w = np.sqrt(np.maximum(plain_w2, 0.0)) * design.freq_hz[slower]
-                most_w = max(most_w, float(reach_w.max()) / line.freq_hz)
-        folded = np.sinc(line.freq_hz / rate_hz)  # a step between two samples is sharper than it is
-        return bool(most_w * OVERTONE >= line.amplitude_w * folded)
+            rising = self._rising[look.feed][look.bank]
+            at = (look.feed, look.bank, line.row)
+            if at not in reaches:
+                freq_hz = self._feeds[look.feed].banks[look.bank].plan.design.freq_hz[rising]
+                reaches[at] = (freq_hz, look.amplitude_w[line.row, rising] * freq_hz)
+            freq_hz, reach_w = reaches[at]
+            slower = int(np.searchsorted(freq_hz, line.freq_hz / SLOWER))
+            near = np.flatnonzero(reach_w[:slower] / line.freq_hz * OVERTONE >= least_w)
+            if len(near):  # with the noise under it; without these no other bin reaches as far
+                bins = rising[near]
+                noise_w2 = SWELL * self._noise_w2(line, look, bins)
+                plain_w2 = look.amplitude_w[line.row, bins] ** 2 - noise_w2
+                reach_w = np.sqrt(np.maximum(plain_w2, 0.0)) * freq_hz[near]
+                if (reach_w / line.freq_hz * OVERTONE >= least_w).any():
+                    return True
+        return False
 
     def echo(self, track: OscillationTrack, line: Line, looks: Looks, time_ns: int) -> bool:
         """What an event that has just closed leaves in long windows, or goes on with, faintly."""
@@ -90,12 +124,23 @@ class LineJudge:
         share = float(np.median(self._device.download(shares)))
         if share < STEADY - (self._doubt(line) if summed else 0.0):
             return False
+        if self._swept(line, self._device.download(x)[0], rate_hz):
+            return False
         at = (looks, line.feed, line.row, line.freq_hz)
         whole_w, _ = self._parts.amplitude(*at, line.window_s)
         if summed and whole_w < STILL * line.amplitude_w:
             return False  # what a step leaves in a spectrum, not a line
         found = self.newest(at, whole_w, line.newest_s, NEWEST * line.window_s)
         return found.amplitude_w >= STILL * whole_w
+
+    def _swept(self, line: Line, way_w: Any, rate_hz: float) -> bool:
+        """A step as large as the level moved within some periods would make such a line."""
+        period = max(round(rate_hz / line.freq_hz), 1)
+        sums_w = np.add.accumulate(way_w)
+        level_w = (sums_w[period:] - sums_w[:-period]) / period
+        step_w = np.abs(level_w[SWEEP * period :] - level_w[: -SWEEP * period]).max(initial=0.0)
+        leaks = 1 / (math.pi * oscillations.FLAT_MASS * line.freq_hz * line.window_s)
+        return bool(line.amplitude_w <= leaks * step_w)
 
     def _doubt(self, line: Line) -> float:
         """Part of a part's amplitude that is noise, where the line is hardly more than that."""

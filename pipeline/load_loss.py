@@ -24,7 +24,7 @@ __all__ = ["LoadLoss"]
 
 WINDOW_NS = 2 * NS_PER_S
 """A step down this long after a dip is a load loss."""
-EARLY_NS = {"measured": NS_PER_S // 2, "signal": 2 * NS_PER_S}
+EARLY_NS = {"measured": NS_PER_S, "signal": 2 * NS_PER_S}
 """How far before a dip the onset of its step may be put."""
 LONG_NS = 20 * NS_PER_S
 """A dip that lasts longer is the voltage there is: what falls later is not lost in it."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from operators._arrays import widen
 from pipeline.align_state import Block, Said
 from pipeline.layout import SiteLayout
 from schemas.events import SiteEvent
@@ -28,7 +30,7 @@ class Metered(NamedTuple):
             return cls(None, block.voltage_pu)
         first = layout.level_rows["substation"].start
         parts_w = block.power_w["substation"][[row - first for row in rows]]
-        return cls(np.add.reduce(parts_w, axis=0), block.voltage_pu)
+        return cls(np.add.reduce(widen(parts_w), axis=0), block.voltage_pu)
 
 
 @dataclasses.dataclass
@@ -98,6 +100,21 @@ class LossTrack:
     """Falls that are open and told, by id."""
     owned: list[str] = dataclasses.field(default_factory=list)
     """Ramps that are part of a load loss: they are not told."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LossTrack:
+        """Copy what is written to; what was said and told is shared."""
+        dips = [
+            dataclasses.replace(dip, power_w=copy.copy(dip.power_w), volts=copy.copy(dip.volts))
+            for dip in self.dips
+        ]
+        loss = self.loss
+        if loss is not None:
+            leaf_w, feeder_w = copy.copy(loss.leaf_w), copy.copy(loss.feeder_w)
+            loss = dataclasses.replace(loss, leaf_w=leaf_w, feeder_w=feeder_w)
+        return dataclasses.replace(
+            self, ring_w=copy.copy(self.ring_w), dips=dips, loss=loss,
+            said=list(self.said), ramps=dict(self.ramps), owned=list(self.owned),
+        )  # fmt: skip
 
 
 def start(ring: int) -> LossTrack:

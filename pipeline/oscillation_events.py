@@ -94,7 +94,7 @@ class OscillationEvents:
             events += self._follow(tone, looks, time_ns)
         events += self._ended(track, looks, time_ns)
         track.past = [p for p in track.past if p.closed_ns + ECHO_S * NS_PER_S > time_ns]
-        lines = [line for line in lines if not self._judge.shadowed(line, looks)]
+        lines = self._judge.unshadowed(lines, looks)
         lines = [line for line in lines if not self._judge.echo(track, line, looks, time_ns)]
         opened = 0
         while (found := self._fresh(track, lines, looks)) is not None:

@@ -97,13 +97,13 @@ class RampEvents:
         for direction in (0, 1):
             ramp = next((r for r in track.open if r.direction == direction), None)
             if ramp is None:
-                beside = bool(oscillations)
-                able = self._able(view, k, direction, beside=beside)
+                able = self._able(view, k, direction, beside=bool(oscillations))
                 if not able.any():
                     continue
-                rank = sum(r.opened_ns == time_ns for r in track.open)
-                begun = self._begin(view, k, (direction, able, beside), rank)
-                if begun is None or not self._shifts(begun, view, k, oscillations):
+                at = (direction, able, sum(r.opened_ns == time_ns for r in track.open))
+                begin = self._shifted if oscillations else self._begin
+                begun = begin(view, k, at, oscillations)
+                if begun is None:
                     continue
                 self._census.take(begun, view, k)
                 track.open.append(begun)
@@ -153,42 +153,81 @@ class RampEvents:
         return self._height == self._height.max() if beside and not able.any() else able
 
     def _begin(
-        self, view: RampView, k: int, at: tuple[int, Any, bool], rank: int
+        self, view: RampView, k: int, at: tuple[int, Any, int], _none: list[OpenOscillation]
     ) -> OpenRamp | None:
-        (direction, able, beside), layout = at, self._layout
-        time_ns = int(view.tick_end_ns[k])
-        found, sign = view.triggers, sign_of(direction)
-        ratio = found.ratio[direction, :, k]
+        (direction, able, rank), found = at, view.triggers
+        ratio, windows = found.ratio[direction, :, k], found.window[direction, :, k]
         here, pre = self._ring + k, self._before
-        windows = found.window[direction, :, k]
-        ways_w = sign * found.path_w
+        ways_w = sign_of(direction) * found.path_w
         moved_w, lasting_w = self._moves(ways_w, here, windows)
         floor_w = self._floor_share * view.reference_w
         lasts = ~found.track.heavy | (lasting_w >= np.maximum(floor_w, 0.5 * moved_w))
-        able = able & (beside | (moved_w >= floor_w) & lasts)
+        able = able & (moved_w >= floor_w) & lasts
         if not able.any():
             return None
-        watched = int(np.argmax(np.where(able, self._height * 1e9 + ratio, -1.0)))
+        watched = self._strongest(able, ratio)
         window = int(windows[watched])
         onset = here - self._since(ways_w[watched, : here + 1], window) + 1
         way_w = ways_w[watched, onset - pre : here + 1]
         path_w = way_w - mean(way_w[:pre])
         limit = float(found.track.limits[watched, self._groups[window]])
+        return self._opened(
+            view, k, (direction, watched, rank), path_w, path_w.max(),
+            onset_ns=int(view.tick_end_ns[k]) - (here - onset + 1) * self._layout.tick_ns,
+            onset_tick=pre,
+            statistic=float(ratio[watched]) * limit,
+            threshold=limit,
+            test=self._test(view, watched, window, k),
+        )  # fmt: skip
+
+    def _shifted(
+        self, view: RampView, k: int, at: tuple[int, Any, int], oscillations: list[OpenOscillation]
+    ) -> OpenRamp | None:
+        """Beside oscillations."""
+        (direction, able, rank), found = at, view.triggers
+        watched = self._strongest(able, found.ratio[direction, :, k])
+        way_w = sign_of(direction) * found.path_w[watched, : self._ring + k + 1]
+        least_w = float(self._floor_share[watched]) * view.reference_w
+        floors_w = (least_w, self._noise_w(found.track, watched))
+        shift = ramp_swings.shift(way_w, oscillations, self._per_s, floors_w)
+        if shift is None:
+            return None
+        return self._opened(
+            view, k, (direction, watched, rank), shift.path_w, shift.depth_w,
+            onset_ns=int(view.tick_end_ns[k]) - 2 * shift.period * self._layout.tick_ns,
+            onset_tick=shift.period,
+            statistic=shift.amplitudes,
+            threshold=ramp_swings.SHIFT,
+            test=None,
+            smooth=shift.period,
+        )  # fmt: skip
+
+    def _strongest(self, able: Any, ratio: Any) -> int:
+        """The highest of the nodes that may, and of these the one that moved most."""
+        return int(np.argmax(np.where(able, self._height * 1e9 + ratio, -1.0)))
+
+    def _opened(
+        self,
+        view: RampView,
+        k: int,
+        at: tuple[int, int, int],
+        path_w: Any,
+        depth_w: float,
+        **more: Any,
+    ) -> OpenRamp:
+        (direction, watched, rank), layout = at, self._layout
+        time_ns, node = int(view.tick_end_ns[k]), layout.watched[watched]
         return OpenRamp(
             event_id=event_id(layout.site_id, "ramp", time_ns, rank),
             direction=direction,
             watched=watched,
-            node=layout.watched[watched],
-            onset_ns=time_ns - (here - onset + 1) * layout.tick_ns,
+            node=node,
             opened_ns=time_ns,
-            onset_tick=pre,
             path_w=path_w.tolist(),
-            statistic=float(ratio[watched]) * limit,
-            threshold=limit,
-            test=self._test(view, watched, window, k),
-            quality="good" if view.share[layout.watched[watched], k] >= 1.0 else "gap",
-            depth_w=float(path_w.max()),
-            grown_w=float(path_w.max()),
+            quality="good" if view.share[node, k] >= 1.0 else "gap",
+            depth_w=float(depth_w),
+            grown_w=float(depth_w),
+            **more,
         )
 
     def _since(self, way_w: Any, window: int) -> int:
@@ -238,14 +277,6 @@ class RampEvents:
                 ramp.depth_w, ramp.moved_w = float(path_w.max()), 0.0
                 self._census.take(ramp, view, k)
                 return
-
-    def _shifts(
-        self, ramp: OpenRamp, view: RampView, k: int, oscillations: list[OpenOscillation]
-    ) -> bool:
-        way_w = sign_of(ramp.direction) * view.triggers.path_w[ramp.watched, : self._ring + k + 1]
-        least_w = self._floor_share[ramp.watched] * view.reference_w
-        floors_w = (least_w, self._noise_w(view.triggers.track, ramp.watched))
-        return ramp_swings.shifts(ramp, way_w, oscillations, self._layout, floors_w)
 
     def _noise_w(self, track: StepTrack, watched: int) -> float:
         """A node's noise in the mean of a tick about one of another, times its threshold, W."""

@@ -88,6 +88,10 @@ class OpenRamp:
     calm_ticks: int = 0
     merged_into: str | None = None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> OpenRamp:
+        """Copy what is written to."""
+        return dataclasses.replace(self, path_w=list(self.path_w))
+
 
 @dataclasses.dataclass
 class RampTrack:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from pipeline.ramp_state import OpenOscillation, OpenRamp
 from schemas.events import SiteEvent
 from schemas.units import NS_PER_S
 
-__all__ = ["of_one", "shifts", "slowest_s", "were_first"]
+__all__ = ["SHIFT", "Shift", "of_one", "shift", "slowest_s", "were_first"]
 
 SHIFT = 0.5
 """Beside an oscillation the mean over a period must move by so many amplitudes, and stay."""
@@ -64,31 +64,38 @@ def slowest_s(oscillations: list[OpenOscillation]) -> float:
     return max((1 / o.freq_hz for o in oscillations), default=0.0)
 
 
-def shifts(
-    ramp: OpenRamp,
-    way_w: Any,
-    oscillations: list[OpenOscillation],
-    layout: SiteLayout,
-    floors_w: tuple[float, float],
-) -> bool:
+class Shift(NamedTuple):
+    """A lasting shift of the mean over a period."""
+
+    period: int
+    """Ticks"""
+    path_w: Any
+    """The node's way over three periods, from the mean of the first; (time,) W."""
+    depth_w: float
+    amplitudes: float
+    """What has stayed of it, over the amplitude beside it."""
+
+
+def shift(
+    way_w: Any, oscillations: list[OpenOscillation], per_s: int, floors_w: tuple[float, float]
+) -> Shift | None:
     """
     Beside open oscillations, only a lasting shift of the mean over a period is a ramp.
 
     The period is the slowest one's, at most a third of ``way_w``, the node's way in the ramp's
-    direction; (time,) W up to now. The ramp is then counted from the mean of the period before. It
-    is a ramp from the first of ``floors_w`` on, and from the second over the root of its ticks.
+    direction; (time,) W up to now. The ramp is counted from the mean of the period before. It is a
+    ramp from the first of ``floors_w`` on, and from the second over the root of its ticks.
     """
-    if not oscillations:
-        return True
-    period = max(round(slowest_s(oscillations) * layout.ticks_per_s), 1)
+    period = max(round(slowest_s(oscillations) * per_s), 1)
     period = min(period, len(way_w) // 3)
-    first, second, third = (mean(part_w) for part_w in np.split(way_w[-3 * period :], 3))
-    swing_w = float(np.ptp(way_w[-3 * period : -2 * period])) / 2  # it may have more than one line
-    swing_w = max(swing_w, *(o.amplitude_w for o in oscillations))
+    way_w = way_w[-3 * period :]
+    first, second, third = (mean(way_w[k * period : (k + 1) * period]) for k in range(3))
     shift_w = min(second, third) - first
-    ramp.smooth = ramp.onset_tick = period
-    ramp.path_w = (way_w[-3 * period :] - first).tolist()
-    ramp.onset_ns = ramp.opened_ns - 2 * period * layout.tick_ns
-    ramp.depth_w = ramp.grown_w = third - first
-    ramp.statistic, ramp.threshold, ramp.test = shift_w / swing_w, SHIFT, None
-    return shift_w >= max(SHIFT * swing_w, floors_w[0], floors_w[1] / period**0.5)
+    largest_w = max(o.amplitude_w for o in oscillations)
+    least_w = max(SHIFT * largest_w, floors_w[0], floors_w[1] / period**0.5)
+    if not shift_w >= least_w:
+        return None
+    swing_w = max(float(np.ptp(way_w[:period])) / 2, largest_w)  # it may have more than one line
+    if shift_w < SHIFT * swing_w:
+        return None
+    return Shift(period, way_w - first, third - first, shift_w / swing_w)

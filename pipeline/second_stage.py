@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,26 +74,33 @@ class WindowState:
     known: Any
 
 
-def second_stats(layout: SiteLayout, part: dict[str, Any], end_ns: int, kernels: Kernels) -> Second:
-    """Mean, least and greatest of every node: own channel at full rate, sums at tick rate."""
-    sums = layout.unmetered
-    node_w, share = part["node_w"][sums], part["share"][sums]
-    stats = kernels.second_stats(node_w, share > 0, samples_per_second=node_w.shape[1])
-    mean_w, min_w, max_w, valid = (np.empty(len(layout.nodes)) for _ in range(4))
-    mean_w[sums], min_w[sums], max_w[sums] = (s[:, 0] for s in stats[:3])
-    valid[sums] = _fold(share.T) / share.shape[1]
+def second_stats(
+    layout: SiteLayout, parts: dict[str, Any], ends_ns: Sequence[int], kernels: Kernels
+) -> list[Second]:
+    """Of each of some seconds, of every node: own channel at full rate, sums at tick rate."""
+    sums, per_s = layout.unmetered, layout.ticks_per_s
+    mean_w, min_w, max_w, share = (np.empty((len(ends_ns), len(layout.nodes))) for _ in range(4))
+    some = parts["share"][sums]
+    stats = kernels.second_stats(parts["node_w"][sums], some > 0, samples_per_second=per_s)
+    for out, found in zip((mean_w, min_w, max_w), stats[:3], strict=True):
+        out[:, sums] = found.T
+    share[:, sums] = _fold(some.reshape(len(some), -1, per_s)).T / per_s
     for grid in layout.grids:
-        x, v = part[f"x:{grid.level}"], part[f"v:{grid.level}"]
-        own = kernels.second_stats(x, v, samples_per_second=grid.rate)
+        x, v = parts[f"x:{grid.level}"], parts[f"v:{grid.level}"]
+        *stats, count = kernels.second_stats(x, v, samples_per_second=grid.rate)
         rows, here = layout.own_meters[grid.level]
-        mean_w[rows], min_w[rows], max_w[rows] = (s[here, 0] for s in own[:3])
-        valid[rows] = own[3][here, 0] / grid.rate
-    second_w, together = part["second_w"], part["synchrony"]
+        for out, found in zip((mean_w, min_w, max_w), stats, strict=True):
+            out[:, rows] = found[here].T
+        share[:, rows] = count[here].T / grid.rate
+    second_w, together = parts["second_w"], parts["synchrony"]
     all_ = np.ones(second_w.shape, bool)
-    _, least_w, most_w, _ = kernels.second_stats(second_w, all_, samples_per_second=node_w.shape[1])
-    rise_w, fall_w = np.maximum(most_w[:, 0], 0.0), np.maximum(-least_w[:, 0], 0.0)
-    together = functools.reduce(np.maximum, together.T) if together.any() else together[:, 0]
-    return Second(end_ns, mean_w, min_w, max_w, rise_w, fall_w, valid, together, None)
+    _, least_w, most_w, _ = kernels.second_stats(second_w, all_, samples_per_second=per_s)
+    rise_w, fall_w = np.maximum(most_w.T, 0.0), np.maximum(-least_w.T, 0.0)
+    most = together.reshape(len(together), -1, per_s)
+    most = np.ascontiguousarray(most.max(axis=2).T) if together.any() else most[:, :, 0].T
+    columns = (mean_w, min_w, max_w, rise_w, fall_w, share, most)
+    rows = ([end_ns, *(column[k] for column in columns)] for k, end_ns in enumerate(ends_ns))
+    return [Second._make([*row, None]) for row in rows]
 
 
 class _Kind(NamedTuple):
@@ -177,12 +184,16 @@ def _opened(second: Second, kind: _Kind) -> Open:
     """A window of one second."""
     rows = kind.rows
     share, together = second.share[rows], second.synchrony[rows]
+    mean_w, min_w, max_w = (of[rows] for of in (second.mean_w, second.min_w, second.max_w))
     known, bands_w = share > 0, second.bands_w[:, rows] if kind.seen else second.bands_w[:, :0]
+    if not known.all():
+        share, mean_w = np.where(known, share, 0.0), np.where(known, mean_w, 0.0)
+        min_w, max_w = np.where(known, min_w, np.inf), np.where(known, max_w, -np.inf)
     return Open(
-        total=np.where(known, share, 0.0),
-        weighted_w=np.where(known, second.mean_w[rows], 0.0) * np.where(known, share, 0.0),
-        min_w=np.where(known, second.min_w[rows], np.inf),
-        max_w=np.where(known, second.max_w[rows], -np.inf),
+        total=share,
+        weighted_w=mean_w * share,
+        min_w=min_w,
+        max_w=max_w,
         rise_w=second.rise_w[rows],
         fall_w=second.fall_w[rows],
         synchrony=np.where(np.isfinite(together) & (together != 0), together, -np.inf),
@@ -212,10 +223,10 @@ def _known(most: Any) -> Any:
 
 
 def _fold(values: Any) -> Any:
-    """Sum over ticks in their order."""
-    total = np.zeros(values.shape[1])
-    for row in values:
-        total = total + row
+    """Sum over the last axis in its order."""
+    total = np.zeros(values.shape[:-1])
+    for k in range(values.shape[-1]):
+        total = total + values[..., k]
     return total
 
 

@@ -120,7 +120,7 @@ class Spectra:
         banks: list[Bank] = []
 
         def add(rate: int, factor: int, windows: Any, hop_s: int) -> None:
-            windows = [(s, min(hz, FLAT * rate) if factor > 1 else hz) for s, hz in windows]
+            windows = tuple((s, min(hz, FLAT * rate) if factor > 1 else hz) for s, hz in windows)
             if factor * rate != rate and not windows:
                 return
             vote = max(self._vote, 1e-12)

@@ -174,12 +174,10 @@ class StepStage:
         """Alarmed nodes whose last two seconds are a level take it as their baseline."""
         both = track.usable[:, 1:] & track.usable[:, :-1]
         steps_w = np.abs(track.means_w[:, 1:] - track.means_w[:, :-1])
-        spread_w = np.array(
-            [
-                np.median(s[b]) / 0.6745 if b.any() else 0.0
-                for s, b in zip(steps_w, both, strict=True)
-            ]
-        )
+        spread_w = np.zeros(len(alarmed))
+        for row in np.flatnonzero(alarmed):
+            known_w = steps_w[row, both[row]]
+            spread_w[row] = np.median(known_w) / 0.6745 if len(known_w) else 0.0
         level = enough & (track.alarmed_s >= 2) & (moved_w <= SETTLED * spread_w)
         level &= not track.held
         done = alarmed & (level | (track.alarmed_s > BUSY_S * self._pace))

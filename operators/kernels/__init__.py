@@ -181,7 +181,7 @@ class Kernels(NamedTuple):
     """
     ``frame(mean_w, ok, past, threshold_w, plan) -> Frame``
 
-    ``mean_w`` (channel, time) float64 finite, ``ok`` (channel, time) bool: one frame, at most a
+    ``mean_w`` (channel, time) float32 finite, ``ok`` (channel, time) bool: one frame, at most a
     second long or whole seconds. ``past`` (`ramps.RampState`): tail_w, tail_valid (channel, depth)
     float32 of the ticks before, depth >= per_s, newest last. ``threshold_w`` (leaf,) float64 > 0,
     may be infinite. ``plan`` `FramePlan`. The state is moved on by the caller.
@@ -218,7 +218,11 @@ class Kernels(NamedTuple):
     noise_scale: Callable[..., Any]
     """``noise_scale(state) -> (leaf,)``; peaks_w (leaf, memory_s) float32, warm_s (leaf,) int64."""
     second_stats: Callable[..., Any]
-    """``second_stats(x_w, valid, *, samples_per_second) -> (mean_w, min_w, max_w, valid_n)``"""
+    """
+    ``second_stats(x_w, valid, *, samples_per_second) -> (mean_w, min_w, max_w, valid_n)``
+
+    ``x_w`` float32 or float64, here and in `frame_means`; answers are float64.
+    """
     frame_means: Callable[..., Any]
     """``frame_means(x_w, valid, *, samples_per_frame) -> (mean_w, valid)``"""
     together: Callable[..., Any]

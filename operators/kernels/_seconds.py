@@ -69,7 +69,7 @@ def _spread(values: Any, span: Any, out: Any, column: Any, work: Any) -> None:
         out[span[0] + j, column] = work[j]
 
 
-@compiled(types.void(read(f8, 2), read(b1, 2), i8, f8[:, ::1], b1[:, ::1]))
+@compiled(*(types.void(read(f, 2), read(b1, 2), i8, f8[:, ::1], b1[:, ::1]) for f in (f4, f8)))
 def means(x_w: Any, valid: Any, length: int, mean_w: Any, some: Any) -> None:
     """`seconds.frame_means`: eight rows at once where nothing is missing."""
     y, work, z = room(LANES * x_w.shape[1]), room(LANES), np.empty(length)
@@ -110,31 +110,41 @@ def _stats(x: Any, ok: Any, out: Any, z: Any) -> Any:
     return count
 
 
-@compiled(types.void(read(f8, 2), read(b1, 2), i8, f8[:, :, ::1], i8[:, ::1]))
+@inner
+def _side_by_side(values: Any, span: Any, out: Any, work: Any) -> None:
+    """One number of each row of a tile, one after the other."""
+    if span[1] == LANES:
+        store(out, span[0], values)
+        return
+    store(work, 0, values)
+    for j in range(span[1]):
+        out[span[0] + j] = work[j]
+
+
+@compiled(*(types.void(read(f, 2), read(b1, 2), i8, f8[:, :, ::1], i8[:, ::1]) for f in (f4, f8)))
 def stats(x_w: Any, valid: Any, length: int, out: Any, counts: Any) -> None:
-    """`seconds.second_stats`; ``out`` (mean, min and max, channel, second)."""
+    """`seconds.second_stats`; ``out`` (mean, min and max, second, channel), counts alike."""
     y, work, z = room(LANES * x_w.shape[1]), room(LANES), np.empty(length)
     for tile in range((x_w.shape[0] + LANES - 1) // LANES):
         span = (LANES * tile, min(LANES, x_w.shape[0] - LANES * tile))
         if _whole(valid, span):
             columns(x_w, span, 0, y, 0)
-            for second in range(counts.shape[1]):
+            for second in range(counts.shape[0]):
                 low, high, first = everywhere(np.inf), everywhere(-np.inf), second * length
                 for k in range(length):
                     here = load(y, LANES * (first + k))
                     low, high = lesser(here, low), greater(here, high)
                 total = _folded(y, first, length)
-                _spread(total / float(length), span, out[0], second, work)
-                _spread(low, span, out[1], second, work)
-                _spread(high, span, out[2], second, work)
-            for j in range(span[1]):
-                for second in range(counts.shape[1]):
-                    counts[span[0] + j, second] = length
+                _side_by_side(total / float(length), span, out[0, second], work)
+                _side_by_side(low, span, out[1, second], work)
+                _side_by_side(high, span, out[2, second], work)
+                for j in range(span[1]):
+                    counts[second, span[0] + j] = length
             continue
         for row in range(span[0], span[0] + span[1]):
-            for second in range(counts.shape[1]):
-                part, three = slice(second * length, (second + 1) * length), out[:, row, second]
-                counts[row, second] = _stats(x_w[row, part], valid[row, part], three, z)
+            for second in range(counts.shape[0]):
+                part, three = slice(second * length, (second + 1) * length), out[:, second, row]
+                counts[second, row] = _stats(x_w[row, part], valid[row, part], three, z)
 
 
 @compiled(

@@ -1,5 +1,5 @@
 """
-One frame's sums up the tree on the CPU: power, masked differences, votes and peaks.
+Sums up the tree on the CPU: what was measured, and what moved.
 
 Rows are channels first, then nodes. Members are added as a tree of neighbouring pairs, whole rows
 of ticks at a time: a counter in binary holds the sums of 1, 2, 4, … members. The bits are those of
@@ -13,74 +13,17 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ._compiled import b1, compiled, f4, f8, i8, inner, read, u8
+from ._compiled import b1, compiled, f8, i8, inner, read, u8
 from ._lanes import LANES, everywhere, load, store
 from ._tables import room
 
-__all__ = ["DEPTH", "changed", "counted", "largest", "node_sums", "voted"]
+__all__ = ["DEPTH", "counted", "node_sums", "voted"]
 
 DEPTH = 40
 """Levels of pairs that a node's members may have."""
 _0, _1, _8 = np.uint64(0), np.uint64(1), np.uint64(LANES)
-_SIZE = 0x7FFFFFFFFFFFFFFF
 _TREE = types.UniTuple(read(i8, 1), 2)
 _ROWS = types.Tuple((read(f8, 2), read(b1, 2)))
-_PAST = types.Tuple((read(f4, 2), read(b1, 2)))
-
-
-@inner
-def _masked(mean_w: Any, before_w: Any, known: Any, out: Any) -> None:
-    """Change where it is known, else zero."""
-    for k in range(np.uint64(len(out))):
-        moved_w = mean_w[k] - before_w[k]
-        out[k] = moved_w if known[k] else 0.0
-
-
-@inner
-def _flat(new: Any, old: Any, whole: Any, out: Any, known: Any) -> None:
-    """`changed` over as many ticks as there are, or over one: one loop over all rows."""
-    (mean_w, ok), (tail_w, tail_ok), last = new, old, np.uint64(out.shape[1] - 1)
-    x_w, valid, found, both = mean_w.ravel(), ok.ravel(), out.ravel(), known.ravel()
-    if whole:
-        before_ok = tail_ok.ravel()
-        for k in range(np.uint64(len(both))):
-            both[k] = valid[k] & before_ok[k]
-        _masked(x_w, tail_w.ravel(), both, found)
-        return
-    for k in range(_1, np.uint64(len(both))):
-        both[k] = valid[k] & valid[k - _1]
-    _masked(x_w[1:], x_w, both[1:], found[1:])
-    for row in range(np.uint64(out.shape[0])):
-        known[row, _0] = ok[row, _0] & tail_ok[row, last]
-        moved_w = mean_w[row, _0] - tail_w[row, last]
-        out[row, _0] = moved_w if known[row, _0] else 0.0
-
-
-@compiled(
-    types.void(
-        _ROWS, _PAST, u8, f8[:, ::1], b1[:, ::1],
-    )
-)  # fmt: skip
-def changed(new: Any, old: Any, lag: Any, out: Any, known: Any) -> None:
-    """Masked change of every channel over ``lag`` ticks, and whether both ends were measured."""
-    (mean_w, ok), (tail_w, tail_ok) = new, old
-    ticks, depth = np.uint64(mean_w.shape[1]), np.uint64(tail_w.shape[1])
-    if ticks == depth and lag in (ticks, _1):
-        _flat(new, old, lag == ticks, out, known)
-        return
-    early: Any = min(lag, ticks)
-    back = depth - lag
-    for row in range(np.uint64(mean_w.shape[0])):
-        for t in range(early):
-            known[row, t] = ok[row, t] & tail_ok[row, back + t]
-        for t in range(early):
-            moved_w = mean_w[row, t] - tail_w[row, back + t]
-            out[row, t] = moved_w if known[row, t] else 0.0
-        for t in range(early, ticks):
-            known[row, t] = ok[row, t] & ok[row, t - lag]
-        for t in range(early, ticks):
-            moved_w = mean_w[row, t] - mean_w[row, t - lag]
-            out[row, t] = moved_w if known[row, t] else 0.0
 
 
 @inner
@@ -188,32 +131,6 @@ def counted(channels: Any, tree: Any, out: Any) -> None:
                 row -= n_channel
                 for t in range(ticks):
                     out[node, t] += out[row, t]
-
-
-@inner
-def _peak(bits: Any, known: Any, row: Any, span: Any) -> Any:
-    """Bits of the largest change of one leaf within a part of the frame; -1 where none is known."""
-    most, some = i8(0), False
-    for t in range(span[0], span[1]):
-        most = max(most, bits[row, t] & _SIZE)  # the bits of sizes are in their order
-    for t in range(span[0], span[1]):
-        some |= known[row, t]
-    return most if some else i8(-1)
-
-
-@compiled(types.void(_ROWS, types.UniTuple(u8, 2), f8[:, ::1]))
-def largest(moved: Any, leaves: Any, peaks: Any) -> None:
-    """``peaks`` (leaf, second): largest change of each leaf, -1 where none is known."""
-    moved_w, known = moved
-    seconds, bits, peak_bits = np.uint64(peaks.shape[1]), moved_w.view(i8), peaks.view(i8)
-    length = np.uint64(moved_w.shape[1]) // seconds
-    for leaf in range(leaves[1] - leaves[0]):
-        row = leaves[0] + leaf
-        for s in range(seconds):
-            peak = _peak(bits, known, row, (s * length, (s + _1) * length))
-            peak_bits[leaf, s] = peak
-            if peak < 0:
-                peaks[leaf, s] = -1.0
 
 
 @compiled(types.void(_ROWS, types.UniTuple(u8, 2), read(f8, 1), types.UniTuple(f8[:, ::1], 3)))

@@ -9,7 +9,7 @@ import numpy as np
 
 from operators import decimation, ramps
 from operators import steps as _reference_steps
-from operators._arrays import narrow
+from operators._arrays import narrow, widen
 from operators.diversity import DiversityState, Together
 from operators.extremes import MIDDLE, Moments
 from operators.noise import NoiseState
@@ -17,11 +17,12 @@ from operators.noise import NoiseState
 from . import Frame, FramePlan, Kernels, Scan, StepPlan
 from ._compiled import alone
 from ._diversity import together as fallen
+from ._frame import folded
 from ._lanes import LANES
 from ._periodogram import periodogram, plan
 from ._seconds import lagged, means, medians, middles, pushed, slowed, stats
 from ._steps import ratios, switched
-from ._sums import changed, counted, largest, node_sums, voted
+from ._sums import counted, node_sums, voted
 
 __all__ = ["KERNELS", "frame", "kernels", "periodogram", "plan", "scan", "two_threshold"]
 
@@ -51,21 +52,21 @@ _PARTS = _parts()
 def frame(mean_w: Any, ok: Any, past: ramps.RampState, threshold_w: Any, plan: FramePlan) -> Frame:
     """As `reference.frame`."""
     ticks, nodes = mean_w.shape[1], len(plan.counts)
-    new = (np.ascontiguousarray(mean_w), np.ascontiguousarray(ok))
-    tree, (start, stop) = (plan.tree.first, plan.tree.index), plan.leaves
-    (moved_w, known), second = _changed(new, past, 1), _changed(new, past, plan.per_s)
+    new = np.ascontiguousarray(narrow(mean_w)), np.ascontiguousarray(ok)
+    old = np.ascontiguousarray(narrow(past.tail_w)), np.ascontiguousarray(past.tail_valid)
+    tree, asked = (plan.tree.first, plan.tree.index), np.zeros(nodes, bool)
+    asked[plan.watched] = True
     node_w, node_moved_w, second_w = (np.empty((nodes, ticks)) for _ in range(3))
-    for rows, out in ((new[0], node_w), (moved_w, node_moved_w), (second[0], second_w)):
-        node_sums(rows, tree, out)
-    peak_w = np.empty((stop - start, max(ticks // plan.per_s, 1)))
-    largest(second, (start, stop), peak_w)
+    peak_w = np.empty((plan.leaves[1] - plan.leaves[0], max(ticks // plan.per_s, 1)))
+    tables = (*tree, asked, plan.leaves, plan.per_s)
+    folded(new, old, tables, (node_w, node_moved_w, second_w), peak_w)
     return Frame(
         node_w,
         _counts(new[1], tree, nodes) / plan.counts[:, None],
         node_moved_w[plan.watched],
-        _counts(known, tree, nodes)[plan.watched] > 0,
+        _counts(_both(new[1], old[1], 1), tree, nodes)[plan.watched] > 0,
         second_w,
-        _together(second, peak_w, threshold_w, plan),
+        _together(new, old, peak_w, threshold_w, plan),
         peak_w,
     )
 
@@ -80,20 +81,24 @@ def _counts(flags: Any, tree: tuple[Any, Any], nodes: int) -> Any:
     return np.broadcast_to(out, (nodes, ticks))
 
 
-def _changed(new: tuple[Any, Any], past: ramps.RampState, lag: int) -> tuple[Any, Any]:
-    found = np.empty(new[0].shape), np.empty(new[0].shape, bool)
-    old = np.ascontiguousarray(narrow(past.tail_w)), np.ascontiguousarray(past.tail_valid)
-    changed(new, old, lag, *found)
-    return found
+def _both(ok: Any, tail_ok: Any, lag: int) -> Any:
+    """What was measured, and ``lag`` ticks before as well."""
+    if ok.all() and tail_ok[:, -lag:].all():
+        return ok
+    return ok & np.concatenate([tail_ok[:, -lag:], ok], axis=1)[:, : ok.shape[1]]
 
 
-def _together(second: tuple[Any, Any], peak_w: Any, threshold_w: Any, plan: FramePlan) -> Any:
+def _together(
+    new: tuple[Any, Any], old: tuple[Any, Any], peak_w: Any, threshold_w: Any, plan: FramePlan
+) -> Any:
     """Synchrony of every node; nothing is added up while no leaf has moved."""
-    shape = (len(plan.counts), second[0].shape[1])
+    shape, lag = (len(plan.counts), new[0].shape[1]), plan.per_s
     if not any((peak_w[:, k] >= threshold_w).any() for k in range(peak_w.shape[1])):
         return np.zeros(shape)
-    votes = tuple(np.zeros_like(second[0]) for _ in range(3))
-    voted(second, plan.leaves, threshold_w, votes)
+    way_w = widen(np.concatenate([old[0][:, -lag:], new[0]], axis=1))
+    moved_w, known = way_w[:, lag:] - way_w[:, : shape[1]], _both(new[1], old[1], lag)
+    votes = tuple(np.zeros_like(moved_w) for _ in range(3))
+    voted((moved_w, known), plan.leaves, threshold_w, votes)
     tree = (plan.leaf_tree.first, plan.leaf_tree.index)
     up_w, down_w, count = (np.empty(shape) for _ in range(3))
     for rows, out in zip(votes, (up_w, down_w, count), strict=True):
@@ -133,8 +138,6 @@ def two_threshold(
 
 def frame_means(x_w: Any, valid: Any, *, samples_per_frame: int) -> tuple[Any, Any]:
     """As `seconds.frame_means`."""
-    if samples_per_frame == 1:
-        return x_w, valid
     shape = (x_w.shape[0], x_w.shape[1] // samples_per_frame)
     mean_w, some = np.empty(shape), np.empty(shape, bool)
     x_w, valid = np.ascontiguousarray(x_w), np.ascontiguousarray(valid)
@@ -155,12 +158,12 @@ def newest(tail_w: Any, valid: Any, taps: Any, *, factor: int, count: int) -> tu
 
 
 def second_stats(x_w: Any, valid: Any, *, samples_per_second: int) -> tuple[Any, Any, Any, Any]:
-    """As `seconds.second_stats`."""
-    shape = (x_w.shape[0], x_w.shape[1] // samples_per_second)
+    """As `seconds.second_stats`; in memory a second's channels lie side by side."""
+    shape = (x_w.shape[1] // samples_per_second, x_w.shape[0])
     out, counts = np.empty((3, *shape)), np.empty(shape, np.int64)
     x_w, valid = np.ascontiguousarray(x_w), np.ascontiguousarray(valid)
     stats(x_w, valid, samples_per_second, out, counts)
-    return out[0], out[1], out[2], counts
+    return out[0].T, out[1].T, out[2].T, counts.T
 
 
 def remember(peak_w: Any, keep: Any, state: NoiseState) -> NoiseState:

@@ -20,6 +20,7 @@ from operators import (
     trigger,
     whitening,
 )
+from operators._arrays import widen
 from operators.oscillations import OscillationState
 
 from . import Found, Frame, FramePlan, Kernels, Scan, StepPlan, Told
@@ -39,7 +40,7 @@ def up_the_tree(x: Any, levels: tuple[segments.Segments, ...]) -> Any:
 
 def frame(mean_w: Any, ok: Any, past: ramps.RampState, threshold_w: Any, plan: FramePlan) -> Frame:
     """Node power, masked differences, peaks and votes of one frame."""
-    xp, levels = array_namespace(mean_w), plan.levels
+    xp, levels, mean_w = array_namespace(mean_w), plan.levels, widen(mean_w)
     diff_w, both, _ = ramps.differences(mean_w, ok, past, lags=(1, plan.per_s))
     up = up_the_tree(diff_w, levels)
     some = up_the_tree(xp.astype(both[0, ...], xp.float64), levels) > 0
@@ -136,6 +137,16 @@ def strongest(amplitude_w: Any, told: Told) -> Any:
     return xp.stack([xp.max(y, axis=-1) if y.shape[2] else none for y in parts], axis=-1)
 
 
+def second_stats(x_w: Any, valid: Any, *, samples_per_second: int) -> Any:
+    """`seconds.second_stats`, computed as float64 whatever comes."""
+    return seconds.second_stats(widen(x_w), valid, samples_per_second=samples_per_second)
+
+
+def frame_means(x_w: Any, valid: Any, *, samples_per_frame: int) -> Any:
+    """`seconds.frame_means`, computed as float64 whatever comes."""
+    return seconds.frame_means(widen(x_w), valid, samples_per_frame=samples_per_frame)
+
+
 def _nothing() -> None:
     """There is nothing to compile."""
 
@@ -152,8 +163,8 @@ KERNELS = Kernels(
     decimation.newest,
     noise.remember,
     noise.noise_scale,
-    seconds.second_stats,
-    seconds.frame_means,
+    second_stats,
+    frame_means,
     diversity.together,
     _nothing,
 )

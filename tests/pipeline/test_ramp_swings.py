@@ -8,7 +8,6 @@ import pytest
 
 from pipeline import ramp_swings
 from pipeline.ramp_state import OpenOscillation, OpenRamp
-from replay.suite.sites import layout_of
 from schemas.events import SiteEvent
 from schemas.units import NS_PER_S
 from tests.pipeline.scenes import last, metered, play
@@ -81,24 +80,24 @@ def test_swings_are_looked_for_so_many_periods_back() -> None:
 
 def test_of_two_oscillations_the_slowest_says_over_what_to_average() -> None:
     """A checkpoint beside a large slow and a small fast one is a ramp; a swing is none."""
-    layout = layout_of(80, PER_S)
     both = [OpenOscillation(1 / PERIOD_S, 500.0, "slow"), OpenOscillation(1.0, 50.0, "fast")]
     way_w = np.concatenate([square(40), square(40)[: PERIOD_S * PER_S] * 0 + 3 * HIGH_W])
-    begun = ramp(np.full(5, HIGH_W))
-    assert not ramp_swings.shifts(begun, square(44), both, layout, (0.0, 0.0))
-    assert not ramp_swings.shifts(begun, way_w, both, layout, (0.0, 0.0))  # it has not stayed yet
+    assert ramp_swings.shift(square(44), both, PER_S, (0.0, 0.0)) is None
+    assert ramp_swings.shift(way_w, both, PER_S, (0.0, 0.0)) is None  # it has not stayed yet
     longer_w = np.concatenate([way_w, np.full(PERIOD_S * PER_S, 3 * HIGH_W)])
-    assert ramp_swings.shifts(begun, longer_w, both, layout, (0.0, 0.0))
-    assert begun.depth_w == pytest.approx(2.5 * HIGH_W)
-    assert begun.statistic == pytest.approx(2.5 * HIGH_W / 500.0)
-    assert not ramp_swings.shifts(begun, longer_w, both, layout, (2.6 * HIGH_W, 0.0))
+    found = ramp_swings.shift(longer_w, both, PER_S, (0.0, 0.0))
+    assert found is not None
+    assert found.depth_w == pytest.approx(2.5 * HIGH_W)
+    assert found.amplitudes == pytest.approx(2.5 * HIGH_W / 500.0)
+    assert ramp_swings.shift(longer_w, both, PER_S, (2.6 * HIGH_W, 0.0)) is None
     noise_w = (2.6 * HIGH_W, 2.4 * HIGH_W)
     shown = [
-        ramp_swings.shifts(begun, longer_w, both, layout, (0.0, w * (PERIOD_S * PER_S) ** 0.5))
+        ramp_swings.shift(longer_w, both, PER_S, (0.0, w * (PERIOD_S * PER_S) ** 0.5)) is not None
         for w in noise_w
     ]
     assert shown == [False, True]
-    assert begun.onset_ns == begun.opened_ns - 2 * PERIOD_S * NS_PER_S
+    assert found.period == PERIOD_S * PER_S
+    assert len(found.path_w) == 3 * found.period
 
 
 def test_a_job_of_slow_iterations_is_one_ramp_and_one_oscillation(tmp_path) -> None:
