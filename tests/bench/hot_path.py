@@ -25,6 +25,7 @@ import msgspec
 import numpy as np
 
 from operators import oscillations
+from operators._arrays import narrow
 from operators._oscillation_design import PAD
 from pipeline.align_state import Block
 from pipeline.clock import stopwatch
@@ -61,7 +62,9 @@ def blocks(layout: SiteLayout, seconds: int, cut_s: int) -> Iterator[Block]:
     """Noise of 50 W on every channel, in hops of ``cut_s``."""
     rng, distinct = np.random.default_rng(2), 4
     power_w = {
-        g.level: [rng.normal(8e4, 50, (g.channels, g.rate * cut_s)) for _ in range(distinct)]
+        g.level: [
+            narrow(rng.normal(8e4, 50, (g.channels, g.rate * cut_s))) for _ in range(distinct)
+        ]
         for g in layout.grids
     }
     for n in range(seconds // cut_s):

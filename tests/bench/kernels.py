@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from operators._arrays import narrow
 from operators.kernels import Kernels, cpu, reference
 from operators.noise import NoiseState
 from operators.ramps import RampState
@@ -64,7 +65,7 @@ def copied() -> Iterator[Figure]:
 def rack_bytes(racks: int, nodes: int) -> dict[str, int]:
     """Bytes that one second of ``racks`` must read or write, each array counted once."""
     return {
-        "samples, read": racks * TICKS * 9,
+        "samples, read": racks * TICKS * 5,
         "the second before, read": racks * TICKS * 5,
         "thresholds and peaks": racks * 16,
         "power, share, change, synchrony of nodes, written": nodes * TICKS * 32,
@@ -76,9 +77,9 @@ def racks(count: int, copy_gbs: float) -> Iterator[Figure]:
     """What every rack costs: sums, masked differences, votes, peaks, the noise memory."""
     plan, kernels = site(count, RACKS_PER_PDU), cpu.KERNELS
     rng = np.random.default_rng(2)
-    seconds = [rng.normal(8e4, 50, (count + 1, TICKS)) for _ in range(2)]
+    seconds = [narrow(rng.normal(8e4, 50, (count + 1, TICKS))) for _ in range(2)]
     ok, limits_w = np.ones(seconds[0].shape, bool), np.full(count, 1e4)
-    before, noise = seconds[0].astype(np.float32), [kernels_state(count)]
+    before, noise = seconds[0], [kernels_state(count)]
 
     def hops(kernels: Kernels = kernels) -> None:
         past = RampState(before, ok)
@@ -105,8 +106,10 @@ def kernels_state(count: int) -> Any:
 
 def _blocks(count: int, seconds: int, cut_s: int) -> Iterator[Block]:
     rng, distinct = np.random.default_rng(2), 4
-    racks_w = [rng.normal(8e4, 50, (count, TICKS * cut_s)) for _ in range(distinct)]
-    poi_w = [rng.normal(8e4 * count, 50 * count**0.5, (1, 30 * cut_s)) for _ in range(distinct)]
+    racks_w = [narrow(rng.normal(8e4, 50, (count, TICKS * cut_s))) for _ in range(distinct)]
+    poi_w = [
+        narrow(rng.normal(8e4 * count, 50 * count**0.5, (1, 30 * cut_s))) for _ in range(distinct)
+    ]
     for n in range(seconds // cut_s):
         power_w = {"rack": racks_w[n % distinct], "substation": poi_w[n % distinct]}
         valid = {level: np.ones(x.shape, bool) for level, x in power_w.items()}
