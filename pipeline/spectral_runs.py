@@ -198,9 +198,7 @@ class Runs:
         if feed.sums:
             rows = list(feed.sums)
             x, v = [*x, parts["node_w"][rows]], [*v, parts["share"][rows] >= SUM_SHARE]
-        x_w, valid = (
-            self.device.upload(a[0] if len(a) == 1 else np.concatenate(a)) for a in (x, v)
-        )
+        x_w, valid = (self.device.upload(np.concatenate(a) if a[1:] else a[0]) for a in (x, v))
         if feed.mean_of > 1:
             x_w, valid = self._kernels.frame_means(x_w, valid, samples_per_frame=feed.mean_of)
         return narrow(x_w), valid

@@ -179,8 +179,9 @@ def test_arguments_of_another_type_are_refused() -> None:
     cupy = Cupy()
     device = kernels(cupy)
     x_w, valid = cupy.zeros((4, 8)), cupy.zeros((4, 8), dtype=bool)
+    out, sizes = (cupy.zeros((4, 4)), cupy.zeros((4, 4), dtype=bool)), (np.int64(16), whole(2))
     with pytest.raises(KernelError, match=r"x_w must be a contiguous double\*.*float32"):
-        device.autocovariance(x_w.astype(np.float32), valid, order=2)
+        Launcher(cupy).warps("frame_means", 16, x_w.astype(np.float32), valid, *out, *sizes)
     with pytest.raises(KernelError, match=r"valid must be .*bool\*.*float64"):
         device.frame_means(x_w, x_w, samples_per_frame=2)
     with pytest.raises(KernelError, match="mixes arrays of host and device"):
