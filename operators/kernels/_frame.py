@@ -24,6 +24,7 @@ __all__ = ["folded"]
 PARTS = 3
 """Rows of a channel or node: power, change in a tick, change in a second."""
 _SIZE = 0x7FFFFFFFFFFFFFFF
+_NONE = int(np.array(-1.0).view(np.int64))
 
 
 @inner
@@ -58,35 +59,54 @@ def _masked(c: Any, new: Any, old: Any, sizes: Any, rows: Any, known: Any) -> No
 
 
 @inner
+def _second(c: Any, new: Any, old: Any, width: Any, rows: Any) -> bool:
+    """As `_channel`, of a frame that is one second of 9 to 16 ticks: without a line, in place."""
+    (mean_w, ok), (tail_w, tail_ok) = new, old
+    ticks, whole, last = mean_w.shape[1], True, mean_w.shape[1] - LANES
+    here, before = c * ticks, (c + 1) * tail_w.shape[1] - ticks
+    for k in (0, last):
+        now_w = load(mean_w, here + k)
+        store(rows, k, now_w)
+        store(rows, 2 * width + k, now_w - load(tail_w, before + k))
+    for k in (1, last):
+        store(rows, width + k, load(mean_w, here + k) - load(mean_w, here + k - 1))
+    rows[width] = f8(mean_w[c, 0]) - f8(tail_w[c, tail_w.shape[1] - 1])
+    for k in range(ticks):
+        whole &= ok[c, k] & tail_ok[c, tail_w.shape[1] - ticks + k]
+    return whole
+
+
+@inner
 def _channel(c: Any, new: Any, old: Any, sizes: Any, work: Any) -> bool:
     """The three rows of one channel into ``work``; whether all was measured."""
     (per_s, width), (line, rows, known) = sizes, work
-    whole = _line(c, new, old, per_s, line)
-    for k in range(0, width, LANES):
-        now_w = load(line, per_s + k)
-        store(rows, k, now_w)
-        store(rows, width + k, now_w - load(line, per_s + k - 1))
-        store(rows, 2 * width + k, now_w - load(line, k))
+    if len(known) == per_s and LANES < per_s <= 2 * LANES:
+        whole = _second(c, new, old, width, rows)
+    else:
+        whole = _line(c, new, old, per_s, line)
+        for k in range(0, width, LANES):
+            now_w = load(line, per_s + k)
+            store(rows, k, now_w)
+            store(rows, width + k, now_w - load(line, per_s + k - 1))
+            store(rows, 2 * width + k, now_w - load(line, k))
     if not whole:
         _masked(c, new, old, sizes, rows, known)
     return whole
 
 
 @inner
-def _peak(second: Any, known: Any, whole: Any, out: Any) -> None:
-    """Largest change of a leaf in each second of the frame, -1 where none is known."""
-    ticks, bits = len(known), second.view(np.int64)
-    length = ticks // len(out)
-    for s in range(len(out)):
+def _peak(bits: Any, at: Any, known: Any, whole: Any, peaks: Any, leaf: Any) -> None:
+    """Bits of the largest change of a leaf in each second of the frame, of -1 where none is."""
+    seconds = peaks.shape[1]
+    length = len(known) // seconds
+    for s in range(seconds):
         most, some = i8(0), whole
         for t in range(s * length, (s + 1) * length):
-            most = max(most, bits[t] & _SIZE)  # the bits of sizes are in their order
+            most = max(most, bits[at + t] & _SIZE)  # the bits of sizes are in their order
         if not whole:
             for t in range(s * length, (s + 1) * length):
                 some |= known[t]
-        out.view(np.int64)[s] = most
-        if not some:
-            out[s] = -1.0
+        peaks[leaf, s] = most if some else _NONE
 
 
 @inner
@@ -167,6 +187,7 @@ def folded(new: Any, old: Any, tables: Any, out: Any, peaks: Any) -> None:
     rows, known, stack = room(PARTS * width), np.ones(ticks, np.bool_), room(DEPTH * PARTS * width)
     sizes, work = (per_s, width), (line, rows, known)
     alone, seen = np.zeros(len(asked), np.bool_), np.zeros(channels, np.bool_)
+    bits, peak_bits = rows.view(np.int64), peaks.view(np.int64)
     rows[:] = 0.0
     _alone(first, index, channels, alone)
     for node in range(len(asked)):
@@ -180,7 +201,7 @@ def folded(new: Any, old: Any, tables: Any, out: Any, peaks: Any) -> None:
                 c = row if child < 0 else index[first[child]]
                 whole, seen[c] = _channel(c, new, old, sizes, work), True
                 if leaves[0] <= c < leaves[1]:
-                    _peak(rows[2 * width :], known, whole, peaks[c - leaves[0]])
+                    _peak(bits, 2 * width, known, whole, peak_bits, c - leaves[0])
                 if child >= 0:
                     _keep(rows, width, out, child, (True, asked[child], True))
             if members > 1:
@@ -192,4 +213,4 @@ def folded(new: Any, old: Any, tables: Any, out: Any, peaks: Any) -> None:
     for c in range(leaves[0], leaves[1]):
         if not seen[c]:
             whole = _channel(c, new, old, sizes, work)
-            _peak(rows[2 * width :], known, whole, peaks[c - leaves[0]])
+            _peak(bits, 2 * width, known, whole, peak_bits, c - leaves[0])
