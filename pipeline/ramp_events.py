@@ -101,8 +101,10 @@ class RampEvents:
                 if not able.any():
                     continue
                 at = (direction, able, sum(r.opened_ns == time_ns for r in track.open))
-                begin = self._shifted if oscillations else self._begin
-                begun = begin(view, k, at, oscillations)
+                if oscillations:
+                    begun = self._shifted(view, k, at, oscillations)
+                else:
+                    begun = self._begin(view, k, at)
                 if begun is None:
                     continue
                 self._census.take(begun, view, k)
@@ -152,9 +154,7 @@ class RampEvents:
         able = able | active[1 - direction] if beside else able
         return self._height == self._height.max() if beside and not able.any() else able
 
-    def _begin(
-        self, view: RampView, k: int, at: tuple[int, Any, int], _none: list[OpenOscillation]
-    ) -> OpenRamp | None:
+    def _begin(self, view: RampView, k: int, at: tuple[int, Any, int]) -> OpenRamp | None:
         (direction, able, rank), found = at, view.triggers
         ratio, windows = found.ratio[direction, :, k], found.window[direction, :, k]
         here, pre = self._ring + k, self._before
@@ -187,8 +187,8 @@ class RampEvents:
         (direction, able, rank), found = at, view.triggers
         watched = self._strongest(able, found.ratio[direction, :, k])
         way_w = sign_of(direction) * found.path_w[watched, : self._ring + k + 1]
-        least_w = float(self._floor_share[watched]) * view.reference_w
-        floors_w = (least_w, self._noise_w(found.track, watched))
+        floor_w = self._floor_share[watched] * view.reference_w
+        floors_w = (floor_w, self._noise_w(found.track, watched))
         shift = ramp_swings.shift(way_w, oscillations, self._per_s, floors_w)
         if shift is None:
             return None

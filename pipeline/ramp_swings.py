@@ -91,11 +91,8 @@ def shift(
     way_w = way_w[-3 * period :]
     first, second, third = (mean(way_w[k * period : (k + 1) * period]) for k in range(3))
     shift_w = min(second, third) - first
-    largest_w = max(o.amplitude_w for o in oscillations)
-    least_w = max(SHIFT * largest_w, floors_w[0], floors_w[1] / period**0.5)
-    if not shift_w >= least_w:
-        return None
-    swing_w = max(float(np.ptp(way_w[:period])) / 2, largest_w)  # it may have more than one line
-    if shift_w < SHIFT * swing_w:
+    swing_w = float(np.ptp(way_w[:period])) / 2  # it may have more than one line
+    swing_w = max(swing_w, *(o.amplitude_w for o in oscillations))
+    if not shift_w >= max(SHIFT * swing_w, floors_w[0], floors_w[1] / period**0.5):
         return None
     return Shift(period, way_w - first, third - first, shift_w / swing_w)

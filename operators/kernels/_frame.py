@@ -15,8 +15,8 @@ import numpy as np
 from numba import types
 
 from ._compiled import b1, compiled, f4, f8, i8, inner, read
-from ._lanes import LANES, everywhere, load, store
-from ._sums import DEPTH
+from ._lanes import LANES, load, store
+from ._sums import DEPTH, popped, push
 from ._tables import room
 
 __all__ = ["folded"]
@@ -110,33 +110,6 @@ def _peak(bits: Any, at: Any, known: Any, whole: Any, peaks: Any, leaf: Any) -> 
 
 
 @inner
-def _push(rows: Any, stack: Any, member: Any) -> None:
-    """Add the ``member``-th member's rows to the sums of pairs."""
-    size = len(rows)
-    for k in range(0, size, LANES):
-        carry, level = load(rows, k), 0
-        while (member >> level) & 1:
-            carry = load(stack, level * size + k) + carry
-            level += 1
-        store(stack, level * size + k, carry)
-
-
-@inner
-def _popped(stack: Any, members: Any, rows: Any) -> None:
-    """The sums of all members."""
-    size = len(rows)
-    for k in range(0, size, LANES):
-        total, some, level = everywhere(0.0), False, 0
-        while members >> level:
-            if (members >> level) & 1:
-                part = load(stack, level * size + k)
-                total = part + total if some else part
-                some = True
-            level += 1
-        store(rows, k, total)
-
-
-@inner
 def _keep(rows: Any, width: Any, out: Any, node: Any, which: Any) -> None:
     """Write a node's rows."""
     for part in range(PARTS):
@@ -205,9 +178,9 @@ def folded(new: Any, old: Any, tables: Any, out: Any, peaks: Any) -> None:
                 if child >= 0:
                     _keep(rows, width, out, child, (True, asked[child], True))
             if members > 1:
-                _push(rows, stack, member)
+                push(rows, stack, member)
         if members != 1:
-            _popped(stack, members, rows)
+            popped(stack, members, rows)
         if not alone[node]:
             _keep(rows, width, out, node, (True, True, True))
     for c in range(leaves[0], leaves[1]):
