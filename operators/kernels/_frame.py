@@ -1,10 +1,11 @@
 """
 One frame on the CPU in one pass: power and masked differences of channels, their sums, peaks.
 
-A channel is read once, just before the node that adds it up: its samples with the second before
-them in one line, from which tick and second differences are loads at other places. Members are
-added as a tree of neighbouring pairs: a counter in binary holds the sums of 1, 2, 4, … members.
-The bits are those of `segments.segment_sums`.
+A channel is read once, just before the node that adds it up. A row of ticks is lanes, the last of
+which ends with the frame and may overlap the one before: what overlaps is computed twice. Rows wait
+lane beside lane, for what is stored overlapping is slow to load. Members are added as a tree of
+neighbouring pairs: a counter in binary holds the sums of 1, 2, 4, … members. The bits are those of
+`segments.segment_sums`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numba import types
 
 from ._compiled import b1, compiled, f4, f8, i8, inner, read
-from ._lanes import LANES, load, store
+from ._lanes import LANES, behind, greater, lane, load, pick, size, store
 from ._sums import DEPTH, popped, push
 from ._tables import room
 
@@ -23,8 +24,12 @@ __all__ = ["folded"]
 
 PARTS = 3
 """Rows of a channel or node: power, change in a tick, change in a second."""
-_SIZE = 0x7FFFFFFFFFFFFFFF
-_NONE = int(np.array(-1.0).view(np.int64))
+
+
+@inner
+def _first(group: Any, ticks: Any) -> Any:
+    """First tick of a group of lanes."""
+    return min(LANES * group, max(ticks - LANES, 0))
 
 
 @inner
@@ -44,78 +49,114 @@ def _line(c: Any, new: Any, old: Any, per_s: Any, line: Any) -> bool:
 
 
 @inner
-def _masked(c: Any, new: Any, old: Any, sizes: Any, rows: Any, known: Any) -> None:
-    """No change where one end was not measured; ``known``: within a second both were."""
-    (_, ok), (_, tail_ok), (per_s, width) = new, old, sizes
-    ticks, depth = ok.shape[1], tail_ok.shape[1]
+def _masked(c: Any, new: Any, old: Any, per_s: Any, work: Any) -> None:
+    """No change where one end was not measured; ``known``: in a tick, in a second both were."""
+    (_, ok), (_, tail_ok), (_, rows, moved_w, known) = new, old, work
+    ticks, depth, groups = ok.shape[1], tail_ok.shape[1], len(rows) // (PARTS * LANES)
     for t in range(ticks):
         before = ok[c, t - 1] if t else tail_ok[c, depth - 1]
-        if not (ok[c, t] & before):
-            rows[width + t] = 0.0
         early = tail_ok[c, depth - per_s + t] if t < per_s else ok[c, t - per_s]
-        known[t] = ok[c, t] & early
-        if not known[t]:
-            rows[2 * width + t] = 0.0
+        known[0, t], known[1, t] = ok[c, t] & before, ok[c, t] & early
+    for part in range(2):
+        for g in range(groups):
+            at = LANES * ((part + 1) * groups + g)
+            kept = load(known, part * known.shape[1] + _first(g, ticks))
+            store(rows, at, pick(kept, 0.0, load(rows, at), 0.0))
+    for t in range(ticks):
+        moved_w[t] = moved_w[t] if known[1, t] else 0.0
 
 
 @inner
-def _second(c: Any, new: Any, old: Any, width: Any, rows: Any) -> bool:
-    """As `_channel`, of a frame that is one second of 9 to 16 ticks: without a line, in place."""
-    (mean_w, ok), (tail_w, tail_ok) = new, old
-    ticks, whole, last = mean_w.shape[1], True, mean_w.shape[1] - LANES
-    here, before = c * ticks, (c + 1) * tail_w.shape[1] - ticks
-    for k in (0, last):
-        now_w = load(mean_w, here + k)
-        store(rows, k, now_w)
-        store(rows, 2 * width + k, now_w - load(tail_w, before + k))
-    for k in (1, last):
-        store(rows, width + k, load(mean_w, here + k) - load(mean_w, here + k - 1))
-    rows[width] = f8(mean_w[c, 0]) - f8(tail_w[c, tail_w.shape[1] - 1])
-    for k in range(ticks):
-        whole &= ok[c, k] & tail_ok[c, tail_w.shape[1] - ticks + k]
-    return whole
+def _largest(sizes: Any) -> float:
+    one, two = max(lane(sizes, 0), lane(sizes, 1)), max(lane(sizes, 2), lane(sizes, 3))
+    three, four = max(lane(sizes, 4), lane(sizes, 5)), max(lane(sizes, 6), lane(sizes, 7))
+    left, right = max(one, two), max(three, four)
+    return max(left, right)
 
 
 @inner
-def _channel(c: Any, new: Any, old: Any, sizes: Any, work: Any) -> bool:
-    """The three rows of one channel into ``work``; whether all was measured."""
-    (per_s, width), (line, rows, known) = sizes, work
-    if len(known) == per_s and LANES < per_s <= 2 * LANES:
-        whole = _second(c, new, old, width, rows)
-    else:
-        whole = _line(c, new, old, per_s, line)
-        for k in range(0, width, LANES):
-            now_w = load(line, per_s + k)
-            store(rows, k, now_w)
-            store(rows, width + k, now_w - load(line, per_s + k - 1))
-            store(rows, 2 * width + k, now_w - load(line, k))
-    if not whole:
-        _masked(c, new, old, sizes, rows, known)
-    return whole
+def _peak(moved_w: Any, start: Any, length: Any) -> float:
+    """The largest of so many changes."""
+    most_w = 0.0
+    if length < LANES:
+        for t in range(start, start + length):
+            most_w = max(most_w, abs(moved_w[t]))
+        return most_w
+    sizes = size(load(moved_w, start + length - LANES))
+    for t in range(start, start + length - LANES, LANES):
+        sizes = greater(size(load(moved_w, t)), sizes)
+    return _largest(sizes)
 
 
 @inner
-def _peak(bits: Any, at: Any, known: Any, whole: Any, peaks: Any, leaf: Any) -> None:
-    """Bits of the largest change of a leaf in each second of the frame, of -1 where none is."""
-    seconds = peaks.shape[1]
-    length = len(known) // seconds
+def _peaks(work: Any, ticks: Any, whole: Any, peaks: Any, leaf: Any) -> None:
+    """The largest change of a leaf in each second of the frame, -1 where none is known."""
+    (_, _, moved_w, known), seconds = work, peaks.shape[1]
+    length = ticks // seconds
     for s in range(seconds):
-        most, some = i8(0), whole
-        for t in range(s * length, (s + 1) * length):
-            most = max(most, bits[at + t] & _SIZE)  # the bits of sizes are in their order
+        some = whole
         if not whole:
             for t in range(s * length, (s + 1) * length):
-                some |= known[t]
-        peaks[leaf, s] = most if some else _NONE
+                some |= known[1, t] > 0
+        peaks[leaf, s] = _peak(moved_w, s * length, length) if some else -1.0
 
 
 @inner
-def _keep(rows: Any, width: Any, out: Any, node: Any, which: Any) -> None:
-    """Write a node's rows."""
-    for part in range(PARTS):
-        if which[part]:
-            for t in range(out[part].shape[1]):
-                out[part][node, t] = rows[part * width + t]
+def _channel(c: Any, new: Any, old: Any, how: Any, work: Any, peaks: Any) -> None:
+    """The three rows of one channel into ``work``, and its peaks where it is a leaf."""
+    (leaves, per_s), (line, rows, moved_w, _) = how, work
+    ticks, groups = new[0].shape[1], len(rows) // (PARTS * LANES)
+    whole = _line(c, new, old, per_s, line)
+    for g in range(groups):
+        k = _first(g, ticks)
+        now_w = load(line, per_s + k)
+        second_w = now_w - load(line, k)
+        store(rows, LANES * g, now_w)
+        store(rows, LANES * (groups + g), now_w - load(line, per_s + k - 1))
+        store(rows, LANES * (2 * groups + g), second_w)
+        store(moved_w, k, second_w)
+    if not whole:
+        _masked(c, new, old, per_s, work)
+    if leaves[0] <= c < leaves[1]:
+        _peaks(work, ticks, whole, peaks, c - leaves[0])
+
+
+@inner
+def _second(c: Any, new_w: Any, old_w: Any, rows: Any, leaves: Any, peaks: Any) -> None:
+    """The same of a channel without a gap, in a frame of one second of 9 to 16 ticks: in place."""
+    ticks = new_w.shape[1]
+    last, here, before = ticks - LANES, c * ticks, (c + 1) * old_w.shape[1] - ticks
+    first_w, last_w = load(new_w, here), load(new_w, here + last)
+    store(rows, 0, first_w)
+    store(rows, LANES, last_w)
+    store(rows, 2 * LANES, first_w - behind(first_w, f8(old_w[c, old_w.shape[1] - 1])))
+    store(rows, 3 * LANES, last_w - load(new_w, here + last - 1))
+    first_w, last_w = first_w - load(old_w, before), last_w - load(old_w, before + last)
+    store(rows, 4 * LANES, first_w)
+    store(rows, 5 * LANES, last_w)
+    if leaves[0] <= c < leaves[1]:
+        peaks[c - leaves[0], 0] = _largest(greater(size(first_w), size(last_w)))
+
+
+@inner
+def _keep_row(rows: Any, part: Any, out: Any, node: Any) -> None:
+    ticks, groups = out.shape[1], len(rows) // (PARTS * LANES)
+    if ticks < LANES:
+        for t in range(ticks):
+            out[node, t] = rows[part * LANES + t]
+        return
+    for g in range(groups):
+        store(out, node * ticks + _first(g, ticks), load(rows, LANES * (part * groups + g)))
+
+
+@inner
+def _keep(rows: Any, out: Any, node: Any, asked: Any) -> None:
+    """Write a node's rows; its changes in a tick where they are ``asked`` for."""
+    power_w, tick_w, second_w = out
+    _keep_row(rows, 0, power_w, node)
+    if asked:
+        _keep_row(rows, 1, tick_w, node)
+    _keep_row(rows, 2, second_w, node)
 
 
 @inner
@@ -128,14 +169,26 @@ def _alone(first: Any, index: Any, channels: Any, out: Any) -> None:
 
 
 @inner
-def _added_before(out: Any, node: Any, width: Any, rows: Any) -> None:
+def _row_of(out: Any, node: Any, part: Any, rows: Any) -> None:
+    ticks, groups = out.shape[1], len(rows) // (PARTS * LANES)
+    if ticks < LANES:
+        for t in range(ticks):
+            rows[part * LANES + t] = out[node, t]
+        return
+    for g in range(groups):
+        store(rows, LANES * (part * groups + g), load(out, node * ticks + _first(g, ticks)))
+
+
+@inner
+def _added_before(out: Any, node: Any, rows: Any) -> None:
     """Rows of a node that is done."""
-    for part in range(PARTS):
-        for t in range(out[part].shape[1]):
-            rows[part * width + t] = out[part][node, t]
+    power_w, tick_w, second_w = out
+    _row_of(power_w, node, 0, rows)
+    _row_of(tick_w, node, 1, rows)
+    _row_of(second_w, node, 2, rows)
 
 
-_TABLES = types.Tuple((read(i8, 1), read(i8, 1), read(b1, 1), types.UniTuple(i8, 2), i8))
+_TABLES = types.Tuple((read(i8, 1), read(i8, 1), read(b1, 1), types.UniTuple(i8, 2), i8, b1))
 
 
 @compiled(
@@ -150,17 +203,17 @@ def folded(new: Any, old: Any, tables: Any, out: Any, peaks: Any) -> None:
 
     ``new``: tick means (channel, time) and what was measured; ``old``: the same of the second
     before, or more. ``tables``: `Tree.first` and `Tree.index`, nodes whose changes from tick to
-    tick are asked for (of others with one channel they are left out), leaves, ticks of a second.
-    ``out``: power, change in a tick and in a second, (node, time) each. ``peaks`` (leaf, second).
+    tick are asked for (of others with one channel they are left out), leaves, ticks of a second,
+    whether all was measured. ``out``: power, change in a tick and in a second, (node, time) each.
+    ``peaks`` (leaf, second).
     """
-    first, index, asked, leaves, per_s = tables
+    first, index, asked, leaves, per_s, measured = tables
     channels, ticks = new[0].shape
     width = (ticks + LANES - 1) // LANES * LANES
-    line = np.zeros(per_s + width + LANES, np.float32)
-    rows, known, stack = room(PARTS * width), np.ones(ticks, np.bool_), room(DEPTH * PARTS * width)
-    sizes, work = (per_s, width), (line, rows, known)
+    rows, stack = room(PARTS * width), room(DEPTH * PARTS * width)
+    work = (np.zeros(per_s + width, np.float32), rows, room(width), np.ones((2, width)))
+    how, short = (leaves, per_s), measured and ticks == per_s and width == 2 * LANES
     alone, seen = np.zeros(len(asked), np.bool_), np.zeros(channels, np.bool_)
-    bits, peak_bits = rows.view(np.int64), peaks.view(np.int64)
     rows[:] = 0.0
     _alone(first, index, channels, alone)
     for node in range(len(asked)):
@@ -169,21 +222,22 @@ def folded(new: Any, old: Any, tables: Any, out: Any, peaks: Any) -> None:
             row = index[first[node] + member]
             child = row - channels
             if child >= 0 and not alone[child]:
-                _added_before(out, child, width, rows)
+                _added_before(out, child, rows)
             else:
                 c = row if child < 0 else index[first[child]]
-                whole, seen[c] = _channel(c, new, old, sizes, work), True
-                if leaves[0] <= c < leaves[1]:
-                    _peak(bits, 2 * width, known, whole, peak_bits, c - leaves[0])
+                seen[c] = True
+                if short:
+                    _second(c, new[0], old[0], rows, leaves, peaks)
+                else:
+                    _channel(c, new, old, how, work, peaks)
                 if child >= 0:
-                    _keep(rows, width, out, child, (True, asked[child], True))
+                    _keep(rows, out, child, asked[child])
             if members > 1:
                 push(rows, stack, member)
         if members != 1:
             popped(stack, members, rows)
         if not alone[node]:
-            _keep(rows, width, out, node, (True, True, True))
+            _keep(rows, out, node, True)
     for c in range(leaves[0], leaves[1]):
         if not seen[c]:
-            whole = _channel(c, new, old, sizes, work)
-            _peak(bits, 2 * width, known, whole, peak_bits, c - leaves[0])
+            _channel(c, new, old, how, work, peaks)

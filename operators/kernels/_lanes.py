@@ -2,10 +2,10 @@
 Eight rows at once: a value of eight float64 that the compiler keeps in vector registers.
 
 Every operation is of one lane and its fellows in the same place: what a lane says does not depend
-on its neighbours, on the tile its row fell into or on who computes it. Nothing is contracted or
-reordered. On processors with shorter registers LLVM takes two or four of them; the bits are the
-same. Arrays of lanes are float64 arrays with `LANES` in a row; places in them count values. What is
-remembered is float32: loads widen it, stores round to it.
+on its neighbours, on its tile or on who computes it. Nothing is contracted or reordered; where
+registers are shorter LLVM takes two or four, with the same bits. Arrays of lanes are float64
+arrays with `LANES` in a row; places count values. What is remembered is float32: loads widen it,
+stores round to it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from numba.extending import intrinsic, lower_builtin, models, register_model
 from ._compiled import f4, f8, inner
 
 __all__ = [
-    "LANES", "above", "any_outside", "everywhere", "exponential", "greater", "lane", "lanes",
-    "lesser", "load", "logarithm", "narrowed", "pick", "root", "size", "store", "turned", "within",
+    "LANES", "above", "any_outside", "behind", "everywhere", "exponential", "greater", "lane",
+    "lanes", "lesser", "load", "logarithm", "narrowed", "pick", "root", "size", "store", "turned",
+    "within",
 ]  # fmt: skip
 
 LANES = 8
@@ -93,7 +94,7 @@ _arithmetic(operator.truediv, lambda b, x, y: b.fdiv(x, y))
 def _of(build: Callable[..., Any], count: int, result: Any = lanes) -> Any:
     """An operation on ``count`` lanes or numbers."""
 
-    def generated(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
+    def generated(_ctx: Any, builder: Any, _sig: Any, args: Any) -> Any:
         return build(builder, *(_spread(builder, one) for one in args))
 
     makers: dict[int, Callable[..., Any]] = {
@@ -107,8 +108,7 @@ def _of(build: Callable[..., Any], count: int, result: Any = lanes) -> Any:
 
 
 def _root(builder: Any, x: Any) -> Any:
-    kind = ir.FunctionType(_VECTOR, [_VECTOR])
-    name = f"llvm.sqrt.v{LANES}f64"
+    kind, name = ir.FunctionType(_VECTOR, [_VECTOR]), f"llvm.sqrt.v{LANES}f64"
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [x])
 
 
@@ -145,7 +145,8 @@ def _narrowed(builder: Any, x: Any) -> Any:
     return builder.fpext(builder.fptrunc(x, _NARROW), _VECTOR)
 
 
-def _power(builder: Any, shifted: Any) -> Any:
+def _two_to(builder: Any, shifted: Any) -> Any:
+    """2**n from n + 1.5 * 2**52."""
     bits = builder.shl(builder.bitcast(shifted, _BITS), _bits(52))
     return builder.bitcast(builder.add(bits, _bits(0x3FF0000000000000)), _VECTOR)
 
@@ -166,16 +167,16 @@ within = _of(lambda b, x, low, high, yes, no: b.select(_inside(b, x, low, high),
 """``yes`` where low <= x <= high, else ``no``."""
 any_outside = _of(_outside, 3, types.boolean)
 """Some lane is not within low to high, or no number."""
+behind = _of(lambda b, x, y: _shuffled(b, y, x, [0, *range(LANES, 2 * LANES - 1)]), 2)
+"""y, and behind it all lanes of x but the last."""
 _fraction = _of(lambda b, x: _halves(b, x)[0], 1)
 _exponent = _of(lambda b, x: _halves(b, x)[1], 1)
-_two_to = _of(_power, 1)
-"""2**n from n + 1.5 * 2**52."""
+_two_to_the = _of(_two_to, 1)
 
 
 def _pointer(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
     """Where the place-th value of an array is."""
-    array = context.make_array(kinds[0])(context, builder, args[0])
-    where = builder.gep(array.data, [args[1]])
+    where = builder.gep(context.make_array(kinds[0])(context, builder, args[0]).data, [args[1]])
     kind = _NARROW if kinds[0].dtype == f4 else _VECTOR
     return builder.bitcast(where, kind.as_pointer())
 
@@ -296,4 +297,4 @@ def exponential(x: Any) -> Any:
     p = 1.0 / 40320 + r * (1.0 / 362880 + r * (1.0 / 3628800 + r * p))
     p = 1.0 / 120 + r * (1.0 / 720 + r * (1.0 / 5040 + r * p))
     p = 1.0 + r * (1.0 + r * (1.0 / 2 + r * (1.0 / 6 + r * (1.0 / 24 + r * p))))
-    return p * _two_to(shifted)
+    return p * _two_to_the(shifted)

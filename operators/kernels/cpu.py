@@ -58,13 +58,20 @@ def frame(mean_w: Any, ok: Any, past: ramps.RampState, threshold_w: Any, plan: F
     asked[plan.watched] = True
     node_w, node_moved_w, second_w = (np.empty((nodes, ticks)) for _ in range(3))
     peak_w = np.empty((plan.leaves[1] - plan.leaves[0], max(ticks // plan.per_s, 1)))
-    tables = (*tree, asked, plan.leaves, plan.per_s)
+    depth = plan.per_s
+    measured = bool(new[1].all() and old[1][:, -depth:].all())
+    tables = (*tree, asked, plan.leaves, depth, measured)
     folded(new, old, tables, (node_w, node_moved_w, second_w), peak_w)
+    ok, both = new[1], new[1] if measured else _both(new[1], old[1], 1)
+    if measured:  # one tick says it of all
+        ok = both = np.ones((len(ok), 1), bool)
+    counts = _counts(ok, tree, nodes)
+    pairs = counts if measured else _counts(both, tree, nodes)
     return Frame(
         node_w,
-        _counts(new[1], tree, nodes) / plan.counts[:, None],
+        np.broadcast_to(counts / plan.counts[:, None], (nodes, ticks)),
         node_moved_w[plan.watched],
-        _counts(_both(new[1], old[1], 1), tree, nodes)[plan.watched] > 0,
+        np.broadcast_to(pairs[plan.watched] > 0, (len(plan.watched), ticks)),
         second_w,
         _together(new, old, peak_w, threshold_w, plan),
         peak_w,
@@ -72,19 +79,14 @@ def frame(mean_w: Any, ok: Any, past: ramps.RampState, threshold_w: Any, plan: F
 
 
 def _counts(flags: Any, tree: tuple[Any, Any], nodes: int) -> Any:
-    """How many channels of each node are marked; where all are, one tick says it of all."""
-    ticks = flags.shape[1]
-    if flags.all():
-        flags = np.ascontiguousarray(flags[:, :1])
+    """How many channels of each node are marked."""
     out = np.empty((nodes, flags.shape[1]))
     counted(flags, tree, out)
-    return np.broadcast_to(out, (nodes, ticks))
+    return out
 
 
 def _both(ok: Any, tail_ok: Any, lag: int) -> Any:
     """What was measured, and ``lag`` ticks before as well."""
-    if ok.all() and tail_ok[:, -lag:].all():
-        return ok
     return ok & np.concatenate([tail_ok[:, -lag:], ok], axis=1)[:, : ok.shape[1]]
 
 
