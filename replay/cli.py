@@ -19,16 +19,12 @@ from pipeline.device import choose
 from pipeline.errors import LockstepError
 from pipeline.settings import load
 from pipeline.sites import topologies
-from replay import forecast_cli, report
+from replay import report
 from replay.errors import PlanError, ReplayError, TraceError
-from replay.plan import default_plan, load_plan
 from replay.plot import plot
 from replay.runner import Result, replay
 from replay.score import Score, scored
-from replay.simulate import simulate
 from replay.source import Trace, find_traces, open_trace
-from replay.suite.door import add_flags, score_suite
-from replay.suite.suite import find_suite
 
 __all__ = ["DEMO", "main"]
 
@@ -81,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(run=_run)
     marks = verbs.add_parser("score", help="hits and false alarms: a trace with truth, or a suite")
     marks.add_argument("trace", type=Path, help="a trace, a folder of traces, a suite or its TOML")
-    add_flags(marks)
+    _suite_form(marks)
     _trace_form(marks)
     _common(marks)
     marks.set_defaults(run=_score)
@@ -91,9 +87,21 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--seed", type=int, default=0)
     make.add_argument("--json", action="store_true")
     make.set_defaults(run=_simulate)
-    forecast_cli.add(verbs)
+    _forecasts(
+        verbs.add_parser("forecast-score", help="forecasts of simulated days against what came")
+    )
     _tape(verbs.add_parser("record", help="live topics to a trace folder"))
     return parser
+
+
+def _forecasts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--hours", type=float, default=24.0, help="of each family (default 24)")
+    parser.add_argument("--family", action="append", help="one of them; again for more")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--every-s", type=int, default=5, help="grid seconds between forecasts")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument("--plot", type=Path, help="fan chart of the first family, a picture file")
+    parser.set_defaults(run=_forecast_score)
 
 
 def _tape(parser: argparse.ArgumentParser) -> None:
@@ -122,6 +130,15 @@ def _trace_form(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", default="rack", choices=("rack", "pdu", "substation"))
     parser.add_argument("--unit", choices=("W", "kW", "MW"), help="where no column name says it")
     parser.add_argument("--rate", help="samples per second, where the stamps are too uneven")
+
+
+def _suite_form(parser: argparse.ArgumentParser) -> None:
+    """What ``score`` takes for a suite and not for a trace."""
+    parser.add_argument("--only", help="suite: cases whose name holds or matches this")
+    parser.add_argument("--seed", type=int, help="suite: random numbers (default: drawn, printed)")
+    parser.add_argument("--jobs", type=int, default=2, help="suite: processes (default 2)")
+    parser.add_argument("--keep", type=Path, help="suite: finished pieces stay here, to go on from")
+    parser.add_argument("--page", type=Path, help="suite: a page with its marks, to be filled")
 
 
 def _opened(args: argparse.Namespace, path: Path) -> Trace:
@@ -220,6 +237,8 @@ def _speed(text: str) -> float | None:
 
 
 def _score(args: argparse.Namespace) -> int:
+    from replay.suite.door import find_suite, score_suite  # noqa: PLC0415  so does every case
+
     suite = None if args.trace.is_dir() else find_suite(args.trace)
     if suite is not None:
         return GOOD if score_suite(suite, args) else FAILED
@@ -237,7 +256,15 @@ def _score(args: argparse.Namespace) -> int:
     return code
 
 
+def _forecast_score(args: argparse.Namespace) -> int:
+    from replay.forecast_cli import score  # noqa: PLC0415  only this verb needs it
+
+    return score(args)
+
+
 def _simulate(args: argparse.Namespace) -> int:
+    from replay.simulate import default_plan, load_plan, simulate  # noqa: PLC0415  as above
+
     plan = load_plan(args.plan) if args.plan else default_plan()
     told = simulate(args.folder, plan, args.seed)
     if args.json:

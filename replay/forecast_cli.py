@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 from pipeline.clock import stopwatch
@@ -16,21 +15,9 @@ from replay.forecast_run import run
 from replay.forecast_traces import FAMILIES, Family, make
 from replay.inference import load_library
 
-__all__ = ["add"]
+__all__ = ["score"]
 
 EDGES_S = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 3600.0)
-
-
-def add(verbs: Any) -> None:
-    """Give the command its place among the others."""
-    marks = verbs.add_parser("forecast-score", help="forecasts of simulated days against what came")
-    marks.add_argument("--hours", type=float, default=24.0, help="of each family (default 24)")
-    marks.add_argument("--family", action="append", help="one of them; again for more")
-    marks.add_argument("--seed", type=int, default=1)
-    marks.add_argument("--every-s", type=int, default=5, help="grid seconds between forecasts")
-    marks.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    marks.add_argument("--plot", type=Path, help="fan chart of the first family, a picture file")
-    marks.set_defaults(run=_score)
 
 
 def _families(names: list[str] | None) -> list[Family]:
@@ -42,7 +29,8 @@ def _families(names: list[str] | None) -> list[Family]:
     return [known[name] for name in names or known]
 
 
-def _score(args: argparse.Namespace) -> int:
+def score(args: argparse.Namespace) -> int:
+    """Run it and print its rows; the exit status."""
     families = _families(args.family)
     if not 1 <= args.every_s <= 60:
         msg = f"--every-s is {args.every_s}; use 1 to 60"

@@ -13,22 +13,13 @@ import numpy as np
 from pipeline.clock import SystemClock
 from replay.suite.backgrounds import REROLLED
 from replay.suite.page import fill
-from replay.suite.suite import load_suite, run_suite
+from replay.suite.suite import find_suite, load_suite, run_suite
 from replay.suite.table import lines
 from replay.suite.work import Order
 
-__all__ = ["add_flags", "score_suite"]
+__all__ = ["find_suite", "score_suite"]
 
 _SEED_BITS = 31
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """What ``replay score`` takes for a suite and not for a trace."""
-    parser.add_argument("--only", help="suite: cases whose name holds or matches this")
-    parser.add_argument("--seed", type=int, help="suite: random numbers (default: drawn, printed)")
-    parser.add_argument("--jobs", type=int, default=2, help="suite: processes (default 2)")
-    parser.add_argument("--keep", type=Path, help="suite: finished pieces stay here, to go on from")
-    parser.add_argument("--page", type=Path, help="suite: a page with its marks, to be filled")
 
 
 def score_suite(path: Path, args: argparse.Namespace) -> bool:
