@@ -54,15 +54,15 @@ class Door(NamedTuple):
 class _Intake:
     """One topic's side of a lane: unread messages, and receipts of those not yet committed."""
 
-    def __init__(self, next_offset: int | None, now_s: float) -> None:
+    def __init__(self, next_offset: int | None) -> None:
         self.next_offset = next_offset
         self.inbox: deque[Message] = deque()
         self.inbox_bytes = 0
         self.ledger: deque[tuple[int, Receipt]] = deque()
         self.room = asyncio.Event()
         self.room.set()
-        self.stirred_s = now_s
-        """When it was last seen to have something left to read."""
+        self.ended_s: float | None = None
+        """Since when every look found nothing left to read."""
 
     def draw(self, max_bytes: int) -> list[Message]:
         """Take messages out, in order; at least one, where there is one."""
@@ -108,9 +108,9 @@ class LaneWorker:
         self.finished = False
         self.compute_s = 0.0
         self.counts: Counter[str] = Counter()
-        self.heard_s = now_s = door.clock.monotonic_s()
+        self.heard_s = door.clock.monotonic_s()
         self._door = door
-        self._intakes = {topic: _Intake(lane.start_offsets.get(topic), now_s) for topic in INPUTS}
+        self._intakes = {topic: _Intake(lane.start_offsets.get(topic)) for topic in INPUTS}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"lane-{partition}")
         self._awake = asyncio.Event()
         self._closing = False
@@ -138,7 +138,7 @@ class LaneWorker:
         intake.inbox.append(message)
         intake.inbox_bytes += size
         intake.ledger.append((message.offset, receipt))
-        intake.stirred_s = self.heard_s = self._door.clock.monotonic_s()
+        intake.ended_s, self.heard_s = None, self._door.clock.monotonic_s()
         self._awake.set()
         if intake.inbox_bytes > self._door.run.inbox_max_bytes:
             intake.room.clear()
@@ -216,8 +216,10 @@ class LaneWorker:
             if topic in SAID:
                 continue
             if intake.inbox or not self._door.read_to_end(topic, self.partition):
-                intake.stirred_s = now_s
-            elif now_s - intake.stirred_s >= self._door.run.idle_s:
+                intake.ended_s = None
+            elif intake.ended_s is None:
+                intake.ended_s = now_s
+            elif now_s - intake.ended_s >= self._door.run.idle_s:
                 quiet.add(topic)
         self._quiet = frozenset(quiet)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.commits import newest_commit
+from replay.live import contents
 from replay.plan import Oscillation, Plan, Ramp, Site
 from replay.simulate import simulate
 from replay.source import Trace, open_trace
@@ -35,3 +37,19 @@ def several_sites(folder: Path, sites: int = 5) -> Trace:
     )
     simulate(folder, plan, seed=11)
     return open_trace(folder)
+
+
+def assert_same(root: Path, here: dict[str, list[str]]) -> None:
+    """An archive holds these rows bit for bit, and no others; says in few lines what differs."""
+    found = contents(root)
+    for table, rows in here.items():
+        lost, more = sorted(set(rows) - set(found[table])), sorted(set(found[table]) - set(rows))
+        first = "\n".join(side[0][:2000] for side in (lost, more) if side)
+        writers = [path.name.partition("=")[2] for path in (root / "live").glob("writer=*")]
+        idle = [commit.idle for name in writers if (commit := newest_commit(root, name))]
+        differ = lost or more
+        assert not differ, (
+            f"{table}: {len(lost)} rows are lost, {len(more)} are others; idle: {idle}\n{first}"
+        )
+    same = found == here
+    assert same, "the same rows, but in another order or twice"

@@ -12,6 +12,7 @@ from replay.feed import feed
 from replay.live import Worker, client_settings, contents, prepare, wait_archived
 from replay.runner import Runner
 from replay.source import Trace, open_trace
+from tests.replay.live_trace import assert_same
 
 WAIT_S = 120.0
 DEMO = Path(__file__).parents[2] / "replay" / "traces" / "demo"
@@ -27,7 +28,7 @@ def test_one_worker_gives_what_replay_gives(
         feed(trace, fresh_topics.bootstrap, client=client_settings(fresh_topics))
         wait_archived(tmp_path / "archive", trace, workers=[worker], timeout_s=WAIT_S)
         assert worker.end(signal.SIGTERM) == 0
-    assert contents(tmp_path / "archive") == here
+    assert_same(tmp_path / "archive", here)
 
 
 def test_two_workers_and_four_partitions_give_what_replay_gives(
@@ -42,7 +43,7 @@ def test_two_workers_and_four_partitions_give_what_replay_gives(
         feed(trace, fresh_topics.bootstrap, client=client_settings(fresh_topics))
         wait_archived(tmp_path / "archive", trace, workers=[one, two], timeout_s=WAIT_S)
         assert (one.end(), two.end()) == (0, 0)
-    assert contents(tmp_path / "archive") == here
+    assert_same(tmp_path / "archive", here)
 
 
 def test_data_before_the_worker_gives_the_same(
@@ -54,7 +55,7 @@ def test_data_before_the_worker_gives_the_same(
     with Worker({**env, "LOCKSTEP__KAFKA__GROUP": "late"}, tmp_path / "w.log") as worker:
         wait_archived(tmp_path / "archive", trace, workers=[worker], timeout_s=WAIT_S)
         assert worker.end() == 0
-    assert contents(tmp_path / "archive") == here
+    assert_same(tmp_path / "archive", here)
 
 
 def test_cut_of_the_stream_changes_nothing(trace: Trace, tmp_path: Path) -> None:
