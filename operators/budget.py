@@ -16,6 +16,8 @@ __all__ = [
 ]
 
 DAY_S = 86_400
+_NOTHING = -746.0
+"""A logarithm whose exponential is zero."""
 SHARES = {
     "step": 0.15,
     "oscillation": 0.3,
@@ -131,7 +133,10 @@ def _log_beta(a: float, b: float) -> float:
 
 def _tail(p: float, n: int, least: int) -> float:
     """``P(Bin(n, p) >= least)``."""
-    return _summed(lambda k: k * math.log(p) + (n - k) * math.log1p(-p), n, least)
+    log_p, log_rest = math.log(p), math.log1p(-p)
+    if least > n * p and _log_choose(n, least) + least * log_p + (n - least) * log_rest < _NOTHING:
+        return 0.0  # past the mode: what follows is no more
+    return _summed(lambda k: k * log_p + (n - k) * log_rest, n, least)
 
 
 def _summed(log_chance: Callable[[int], float], n: int, least: int) -> float:

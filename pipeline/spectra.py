@@ -208,9 +208,11 @@ class Spectra:
             return None
         found = []
         for bank in feed.banks:
-            freq_hz = bank.plan.design.freq_hz
-            trusted = np.stack([s.trusted(freq_hz) for s in feed.sensors])
-            correction = np.stack([s.correction(freq_hz) for s in feed.sensors])
+            freq_hz, kinds = bank.plan.design.freq_hz, set(feed.sensors)
+            hears = {kind: (kind.trusted(freq_hz), kind.correction(freq_hz)) for kind in kinds}
+            trusted, correction = (
+                np.stack([hears[sensor][which] for sensor in feed.sensors]) for which in range(2)
+            )
             alike = correction[0] if (correction == correction[0]).all() else None
             found.append((None if trusted.all() else trusted.astype(float), correction, alike))
         return found
