@@ -48,8 +48,10 @@ class LineFinder:
             suspect[2] = voted
             of_leaves = np.where(voted[None, :], self._of_leaves(look), 0.0)
             excess, now = np.maximum(excess, of_leaves), np.maximum(now, of_leaves)
-        track.run[bank.key] = run = np.where(suspect, _widened(run.T).T + 1, 0)
-        ready = (suspect & (run >= self._least[bank.key])).any(axis=0)
+        least = self._least[bank.key]
+        longer = np.minimum(_widened(run.T).T + 1, least.max())
+        track.run[bank.key] = run = np.where(suspect, longer, 0)
+        ready = (suspect & (run >= least)).any(axis=0)
         return self._summits(look, (excess, now), ready) if ready.any() else []
 
     def _voted(self, look: Look, floor_w: Any) -> Any:
@@ -119,10 +121,10 @@ class LineFinder:
 
 
 def _least(bank: Bank, hops: int) -> Any:
-    """Looks in a row that a bin takes by a leaf, by a sum of many, by votes; (3, bin) int."""
+    """Looks in a row that a bin takes by a leaf, by a sum of many, by votes; (3, bin) int16."""
     wide = np.where(bank.plan.design.width_hz >= 1 / BRIEF_S, 2, 1)
     leaves = np.full_like(wide, LOOKS[bank.hop_s] or hops)
-    return np.stack([leaves, wide, leaves])
+    return np.stack([leaves, wide, leaves]).astype(np.int16)
 
 
 def _runs(bins: list[int]) -> list[tuple[int, int]]:

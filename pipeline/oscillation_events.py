@@ -63,7 +63,7 @@ class OscillationEvents:
         """The memory before the first second."""
         return OscillationTrack(
             {
-                bank.key: np.zeros((3, len(bank.plan.design.freq_hz)), np.int64)
+                bank.key: np.zeros((3, len(bank.plan.design.freq_hz)), np.int16)
                 for feed in self._feeds
                 for bank in feed.banks
             }

@@ -185,7 +185,10 @@ class OscillationTrack:
     """
 
     run: dict[str, Any]
-    """By bank: looks in a row that each bin was suspect: a leaf, a sum, votes; (3, bin) int64."""
+    """
+    By bank: looks in a row that each bin was suspect, as far as they matter: a leaf, a sum, votes;
+    (3, bin) int16.
+    """
     open: list[OpenTone] = dataclasses.field(default_factory=list)
     past: list[Past] = dataclasses.field(default_factory=list)
     leaves: list[Any] = dataclasses.field(default_factory=list)

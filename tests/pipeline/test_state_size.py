@@ -16,13 +16,13 @@ from replay.suite.sites import layout_of
 from schemas.units import NS_PER_S
 from tests.pipeline.site import T0_NS
 
-RACKS, HZ, POI_HZ, SECONDS = 2000, 10, 30, 31
+RACKS, HZ, POI_HZ, SECONDS = 1000, 10, 30, 31
 MOST_BYTES = 4000
-"""A rack, of everything: its share of 100 PDUs and of the site too."""
+"""A rack, of everything: its share of 50 PDUs and of the site too."""
 
 
 def blocks(cut_s: int) -> Iterator[Block]:
-    """Racks at 10 Hz in 100 PDUs, a meter at the top at 30 Hz, nothing wrong."""
+    """Racks at 10 Hz in 50 PDUs, a meter at the top at 30 Hz, nothing wrong."""
     rng = np.random.default_rng(6)
     for s in range(0, SECONDS, cut_s):
         shapes = {"rack": (RACKS, HZ * cut_s), "substation": (1, POI_HZ * cut_s)}
