@@ -11,7 +11,7 @@ from numba import types
 from ._compiled import b1, compiled, f4, f8, i8, inner, read
 from ._lanes import LANES, everywhere, greater, lesser, load, store
 from ._tables import room
-from ._tiles import columns
+from ._tiles import columns, rows
 
 __all__ = ["lagged", "means", "medians", "middles", "pushed", "slowed", "stats"]
 
@@ -34,18 +34,30 @@ def _fold(y: Any, length: int) -> float:
 
 
 @inner
-def _whole(valid: Any, span: Any) -> bool:
-    """Whether all of a tile's rows is measured."""
+def _whole(valid: Any, width: Any, span: Any) -> bool:
+    """Whether all of a tile's rows is measured; ``valid`` flat, ``width`` samples a row."""
     found = True
-    for row in range(span[0], span[0] + span[1]):
-        for k in range(valid.shape[1]):
-            found &= valid[row, k]
+    for k in range(np.uint64(span[0] * width), np.uint64((span[0] + span[1]) * width)):
+        found &= valid[k]
     return found
+
+
+@inner
+def _ten(y: Any, at: Any) -> Any:
+    """`_fold` of ten lanes, the ticks of a second, in registers."""
+    a = load(y, at) + load(y, at + LANES)
+    b = load(y, at + 2 * LANES) + load(y, at + 3 * LANES)
+    c = load(y, at + 4 * LANES) + load(y, at + 5 * LANES)
+    d = load(y, at + 6 * LANES) + load(y, at + 7 * LANES)
+    e = load(y, at + 8 * LANES) + load(y, at + 9 * LANES)
+    return ((a + b) + (c + d)) + (e + 0.0)
 
 
 @inner
 def _folded(y: Any, first: Any, length: Any) -> Any:
     """`_fold` of lanes from sample ``first`` on."""
+    if length == 10:
+        return _ten(y, LANES * first)
     while length > 1:
         half = length // 2
         for k in range(half):
@@ -58,39 +70,29 @@ def _folded(y: Any, first: Any, length: Any) -> Any:
     return load(y, LANES * first)
 
 
-@inner
-def _spread(values: Any, span: Any, out: Any, column: Any, work: Any) -> None:
-    """One number of each row of a tile into a column."""
-    if out.shape[1] == 1 and span[1] == LANES:
-        store(out, span[0], values)
-        return
-    store(work, 0, values)
-    for j in range(span[1]):
-        out[span[0] + j, column] = work[j]
-
-
 @compiled(*(types.void(read(f, 2), read(b1, 2), i8, f8[:, ::1], b1[:, ::1]) for f in (f4, f8)))
 def means(x_w: Any, valid: Any, length: int, mean_w: Any, some: Any) -> None:
     """`seconds.frame_means`: eight rows at once where nothing is missing."""
-    y, work, z = room(LANES * x_w.shape[1]), room(LANES), np.empty(length)
+    y, z, found = room(LANES * x_w.shape[1]), np.empty(length), room(LANES * mean_w.shape[1])
+    ok = valid.reshape(-1)
     for tile in range((x_w.shape[0] + LANES - 1) // LANES):
         span = (LANES * tile, min(LANES, x_w.shape[0] - LANES * tile))
-        if _whole(valid, span):
+        if _whole(ok, x_w.shape[1], span):
             columns(x_w, span, 0, y, 0)
             for frame in range(mean_w.shape[1]):
-                total = _folded(y, frame * length, length)
-                _spread(total / float(length), span, mean_w, frame, work)
+                store(found, LANES * frame, _folded(y, frame * length, length) / float(length))
+            rows(found, 0, span, mean_w)
             for j in range(span[1]):
                 for frame in range(mean_w.shape[1]):
                     some[span[0] + j, frame] = True
             continue
         for row in range(span[0], span[0] + span[1]):
             for frame in range(mean_w.shape[1]):
-                x, ok, count = x_w[row, frame * length :], valid[row, frame * length :], 0
+                x, use, count = x_w[row, frame * length :], valid[row, frame * length :], 0
                 for k in range(length):
-                    count += ok[k]
+                    count += use[k]
                 for k in range(length):
-                    z[k] = x[k] if ok[k] | (count == 0) else 0.0
+                    z[k] = x[k] if use[k] | (count == 0) else 0.0
                 mean_w[row, frame] = _fold(z, length) / (count or length)
                 some[row, frame] = count > 0
 
@@ -110,35 +112,25 @@ def _stats(x: Any, ok: Any, out: Any, z: Any) -> Any:
     return count
 
 
-@inner
-def _side_by_side(values: Any, span: Any, out: Any, work: Any) -> None:
-    """One number of each row of a tile, one after the other."""
-    if span[1] == LANES:
-        store(out, span[0], values)
-        return
-    store(work, 0, values)
-    for j in range(span[1]):
-        out[span[0] + j] = work[j]
-
-
 @compiled(*(types.void(read(f, 2), read(b1, 2), i8, f8[:, :, ::1], i8[:, ::1]) for f in (f4, f8)))
 def stats(x_w: Any, valid: Any, length: int, out: Any, counts: Any) -> None:
     """`seconds.second_stats`; ``out`` (mean, min and max, second, channel), counts alike."""
-    y, work, z = room(LANES * x_w.shape[1]), room(LANES), np.empty(length)
+    y, z = room(LANES * x_w.shape[1]), np.empty(length)
+    ok, apart = valid.reshape(-1), counts.size
     for tile in range((x_w.shape[0] + LANES - 1) // LANES):
         span = (LANES * tile, min(LANES, x_w.shape[0] - LANES * tile))
-        if _whole(valid, span):
+        if span[1] == LANES and _whole(ok, x_w.shape[1], span):
             columns(x_w, span, 0, y, 0)
             for second in range(counts.shape[0]):
                 low, high, first = everywhere(np.inf), everywhere(-np.inf), second * length
                 for k in range(length):
                     here = load(y, LANES * (first + k))
                     low, high = lesser(here, low), greater(here, high)
-                total = _folded(y, first, length)
-                _side_by_side(total / float(length), span, out[0, second], work)
-                _side_by_side(low, span, out[1, second], work)
-                _side_by_side(high, span, out[2, second], work)
-                for j in range(span[1]):
+                total, at = _folded(y, first, length), second * x_w.shape[0] + span[0]
+                store(out, at, total / float(length))
+                store(out, apart + at, low)
+                store(out, 2 * apart + at, high)
+                for j in range(LANES):
                     counts[second, span[0] + j] = length
             continue
         for row in range(span[0], span[0] + span[1]):
