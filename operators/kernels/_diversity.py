@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ._compiled import b1, compiled, f4, f8, inner, read
+from ._compiled import b1, compiled, f4, f8, inner, read, spread
 from ._lanes import LANES, everywhere, greater, lane, load, size, store, within
 from ._tables import room
 
@@ -33,20 +33,27 @@ def _most(x: Any) -> Any:
     return most
 
 
-@inner
-def _joined(tail_w: Any, leaf: Any, now_w: Any, out: Any, later_w: Any) -> None:
-    """A leaf's seconds and one more into ``out``; without the first into its row of ``later_w``."""
+@spread
+def _moved_on(tail_w: Any, leaf: Any, now_w: Any, row_w: Any, later_w: Any) -> None:
+    """
+    A leaf's seconds without the first and with one more into its row of ``later_w``.
+
+    The last of them, from a whole number of lanes on, go into ``row_w``.
+    """
     length = tail_w.shape[1]
-    first, whole = leaf * length, length // LANES * LANES
-    for t in range(0, whole, LANES):
-        store(out, t, load(tail_w, first + t))
-    for t in range(whole, length):
-        out[t] = tail_w[leaf, t]
-    out[length] = now_w
-    for t in range(0, whole, LANES):
-        store(later_w, first + t, load(out, t + 1))
-    for t in range(whole, length):
-        later_w[leaf, t] = out[t + 1]
+    first, inside = leaf * length, _inside(length)
+    for t in range(0, inside, LANES):
+        store(later_w, first + t, load(tail_w, first + t + 1))
+    for t in range(inside, length):
+        row_w[t - inside] = tail_w[leaf, t]
+        later_w[leaf, t] = tail_w[leaf, t + 1] if t + 1 < length else now_w
+    row_w[length - inside] = now_w
+
+
+@inner
+def _inside(length: Any) -> Any:
+    """Seconds of whole lanes that have another second behind them."""
+    return max(length - 1, 0) // LANES * LANES
 
 
 @inner
@@ -55,18 +62,22 @@ def _measured(x: Any) -> Any:
     return within(x, -np.inf, np.inf, x, 0.0)
 
 
-@inner
-def _added(row_w: Any, sums_w: Any, moved_w: Any, part: Any) -> None:
+@spread
+def _added(tail_w: Any, leaf: Any, row_w: Any, sums_w: Any, part: Any) -> None:
     """One leaf into sums by second of power and of moves, and into ``part``, as `together` says."""
-    zero = everywhere(0.0)
+    zero, length, width = everywhere(0.0), tail_w.shape[1], sums_w.shape[1]
+    first, inside = leaf * length, _inside(length)
     peak, most, squares, sizes = zero, zero, zero, zero
-    for t in range(0, len(sums_w), LANES):
-        here, after = load(row_w, t), load(row_w, t + 1)
+    for t in range(0, width, LANES):
+        if t < inside:
+            here, after = load(tail_w, first + t), load(tail_w, first + t + 1)
+        else:
+            here, after = load(row_w, t - inside), load(row_w, t - inside + 1)
         moved = _measured(after - here)
         peak, most = greater(here, peak), greater(size(moved), most)
         squares, sizes = squares + moved * moved, sizes + size(moved)
         store(sums_w, t, load(sums_w, t) + _measured(here))
-        store(moved_w, t, load(moved_w, t) + moved)
+        store(sums_w, width + t, load(sums_w, width + t) + moved)
     top_w, total_w = _most(most), _sum(sizes)
     part[0] += _most(peak)
     part[1] += top_w
@@ -96,8 +107,8 @@ def together(tail_w: Any, new: Any, later_w: Any, sums_w: Any, found: Any) -> No
     sums_w[:], found[:] = 0.0, 0.0
     for leaf in range(leaves):
         now_w = new[0][leaf, 0] if new[1][leaf, 0] else np.nan
-        _joined(tail_w, leaf, now_w, row_w, later_w)
-        _added(row_w, part_w[0], part_w[1], part)
+        _moved_on(tail_w, leaf, now_w, row_w, later_w)
+        _added(tail_w, leaf, row_w, part_w, part)
         if leaf % LEAVES == LEAVES - 1 or leaf == leaves - 1:
             sums_w += part_w
             found += part
