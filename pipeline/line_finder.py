@@ -30,23 +30,23 @@ class LineFinder:
     def lines(self, track: OscillationTrack, look: Look, floor_w: Any) -> list[Line]:
         """Lines of one bank that were suspect for long enough; counts on in ``track.run``."""
         feed, bank = self._feeds[look.feed], self._feeds[look.feed].banks[look.bank]
-        run = track.run[bank.key]
-        excess, now, voted = look.now, look.now, None
+        run, rows, voted = track.run[bank.key], look.rows, None
         if not look.quiet:
-            if feed.wide.any():
-                heard = (look.now >= bank.plan.design.rises) & feed.wide[:, None]
-                excess = np.maximum(excess, np.where(heard, look.lasting, 0.0))
+            excess, now, wide = look.now[rows], look.now[rows], feed.wide[rows]
+            if wide.any():
+                heard = (now >= bank.plan.design.rises) & wide[:, None]
+                excess = np.maximum(excess, np.where(heard, look.lasting[rows], 0.0))
             voted = self._voted(look, floor_w) if len(feed.leaves) else None
         if look.quiet or (excess.max() < 1 and voted is None):
             if run.any():
                 track.run[bank.key] = np.zeros_like(run)
             return []
-        strong = (excess >= 1) & (look.amplitude_w >= floor_w[0])
+        strong = (excess >= 1) & (look.amplitude_w[rows] >= floor_w[0])
         suspect = np.zeros((3, excess.shape[1]), bool)
-        suspect[0], suspect[1] = strong[~feed.wide].any(axis=0), strong[feed.wide].any(axis=0)
+        suspect[0], suspect[1] = strong[~wide].any(axis=0), strong[wide].any(axis=0)
         if voted is not None:
             suspect[2] = voted
-            of_leaves = np.where(voted[None, :], self._of_leaves(look), 0.0)
+            of_leaves = np.where(voted[None, :], self._of_leaves(look)[rows], 0.0)
             excess, now = np.maximum(excess, of_leaves), np.maximum(now, of_leaves)
         least = self._least[bank.key]
         longer = np.minimum(_widened(run.T).T + 1, least.max())
@@ -56,7 +56,7 @@ class LineFinder:
 
     def _voted(self, look: Look, floor_w: Any) -> Any:
         """Bins where enough leaves stand out together, one bin aside; None where nowhere."""
-        leaves = self._feeds[look.feed].leaves
+        leaves = self._leaves(look)
         votes = look.votes[leaves] >= 1
         if not votes.any():
             return None
@@ -65,10 +65,15 @@ class LineFinder:
         voted = (count >= self._votes) & (_widened(together_w) >= floor_w[1])
         return voted if voted.any() else None
 
+    def _leaves(self, look: Look) -> Any:
+        """Leaves whose bins are told."""
+        leaves = self._feeds[look.feed].leaves
+        return leaves if isinstance(look.rows, slice) else leaves[np.isin(leaves, look.rows)]
+
     def _of_leaves(self, look: Look) -> Any:
         """Votes of the leaves, 0 for other rows; (row, bin)."""
         votes = np.zeros_like(look.votes)
-        leaves = self._feeds[look.feed].leaves
+        leaves = self._leaves(look)
         votes[leaves] = look.votes[leaves]
         return votes
 
@@ -76,13 +81,14 @@ class LineFinder:
         """The strongest bin of each run of ready ones, window by window."""
         bank, found = self._feeds[look.feed].banks[look.bank], []
         excess, now = sizes_of
+        row_of = np.arange(len(look.now))[look.rows]
         for window in bank.plan.design.looks:
             bins = np.flatnonzero(ready[window.place]) + window.place.start
             for first, last in _runs(bins.tolist()):
                 near = slice(max(first - 2, window.place.start), last + 3)
                 sizes = excess[:, near]
-                row, place = divmod(int(np.argmax(sizes)), sizes.shape[1])
-                at = near.start + place
+                at_row, place = divmod(int(np.argmax(sizes)), sizes.shape[1])
+                row, at = int(row_of[at_row]), near.start + place
                 found.append(
                     Line(
                         float(bank.plan.design.freq_hz[at]),
@@ -91,8 +97,8 @@ class LineFinder:
                         look.bank,
                         row,
                         window.samples / bank.rate_hz,
-                        float(excess[row, at]),
-                        float(now[row, at]),
+                        float(excess[at_row, at]),
+                        float(now[at_row, at]),
                         self._voters(look, row, at),
                     )
                 )
@@ -101,7 +107,7 @@ class LineFinder:
     def _voters(self, look: Look, row: int, at: int) -> tuple[int, ...]:
         if max(look.now[row, at], look.lasting[row, at] * self._feeds[look.feed].wide[row]) >= 1:
             return ()
-        leaves = self._feeds[look.feed].leaves
+        leaves = self._leaves(look)
         votes = look.votes[leaves, at]
         best = np.argsort(-votes, kind="stable")[:VOTERS]
         return tuple(int(leaves[k]) for k in best if votes[k] >= 1)

@@ -76,6 +76,8 @@ class Look(NamedTuple):
     amplitude_w: Any
     strongest_w: Any
     """Greatest amplitude of each of `BANDS_HZ`; (row, band)."""
+    rows: Any = slice(None)
+    """Rows that may stand out in some bank; bins of others may mean nothing."""
     quiet: bool = False
     """Nothing in it reaches its threshold."""
 

@@ -210,8 +210,9 @@ class Spectra:
         for bank in feed.banks:
             freq_hz, kinds = bank.plan.design.freq_hz, set(feed.sensors)
             hears = {kind: (kind.trusted(freq_hz), kind.correction(freq_hz)) for kind in kinds}
+            sensors = feed.sensors if len(kinds) > 1 else feed.sensors[:1]  # one row says it of all
             trusted, correction = (
-                np.stack([hears[sensor][which] for sensor in feed.sensors]) for which in range(2)
+                np.stack([hears[sensor][which] for sensor in sensors]) for which in range(2)
             )
             alike = correction[0] if (correction == correction[0]).all() else None
             found.append((None if trusted.all() else trusted.astype(float), correction, alike))

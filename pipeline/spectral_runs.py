@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,61 +9,18 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from operators._arrays import narrow, widen
-from operators.kernels import Found, Told
-from operators.kernels.reference import strongest
+from operators.kernels import Told
 from pipeline.engine_state import ArrayDevice, EngineState
 from pipeline.history import LEAF_S, whole_seconds
 from pipeline.layout import SiteLayout
-from pipeline.oscillation_state import Feed, Look, Looks
+from pipeline.oscillation_state import Feed, Looks
+from pipeline.spectral_bins import Run, Teller
 from schemas.units import NS_PER_S
 
 __all__ = ["Runs"]
 
 SUM_SHARE = 0.5
 """A sum counts as measured while at least this share of its channels is."""
-
-
-@dataclasses.dataclass
-class Run:
-    """Some seconds of one bank; (row, time) each."""
-
-    due: list[int]
-    """Seconds that ended a hop."""
-    hop: int
-    """Samples of one."""
-    old: tuple[Any, Any]
-    """What was before, and which of it was measured."""
-    new: tuple[Any, Any]
-    """The samples of these seconds."""
-    looks: dict[int, Look]
-
-    @functools.cached_property
-    def joined(self) -> tuple[Any, Any]:
-        """Both, one after the other; put together when it is asked for."""
-        if not self.due:
-            return self.old
-        xp = array_namespace(self.new[0])
-        x_w, valid = (xp.concat(list(p), axis=1) for p in zip(self.old, self.new, strict=True))
-        return x_w, valid
-
-    def until(self, k: int) -> tuple[Any, Any]:
-        """All that there is up to the end of second ``k``."""
-        later = sum(second > k for second in self.due)
-        end = self.joined[0].shape[1] - later * self.hop
-        return self.joined[0][:, :end], self.joined[1][:, :end]
-
-    def newest(self, k: int, count: int) -> tuple[Any, Any]:
-        """At least ``count`` samples up to the end of second ``k``, if there are so many."""
-        end = self.new[0].shape[1] - sum(second > k for second in self.due) * self.hop
-        missing = max(count - end, 0)
-        if not missing:
-            return self.new[0][:, end - count : end], self.new[1][:, end - count : end]
-        xp = array_namespace(self.new[0])
-        x_w, valid = (
-            xp.concat([old[:, -missing:], new[:, :end]], axis=1)
-            for old, new in zip(self.old, self.new, strict=True)
-        )
-        return x_w, valid
 
 
 class Runs:
@@ -80,7 +35,8 @@ class Runs:
     ) -> None:
         self.layout, self.feeds, self.device = layout, feeds, device
         self._responses, self._kernels = responses, device.kernels()
-        self._loud, unwatched = False, not any(len(feed.leaves) for feed in feeds)
+        self._teller = Teller(feeds, responses, device)
+        unwatched = not any(len(feed.leaves) for feed in feeds)
         self._keep = unwatched and layout.leaf_grid.per_tick > 1
 
     def seconds(
@@ -121,25 +77,17 @@ class Runs:
         """
         Every feed's run over some seconds; the state is then at their end.
 
-        Bins are told where someone will read them: while something is open or stands out. Which,
-        is seen from the greatest of each row; was it not foreseen, it is computed once more.
+        Bins are told where someone will read them: while something is open, and of rows that stand
+        out, which is seen from the greatest of each row; these are computed once more.
         """
-        told = "all" if state.tone_track.open or self._loud else "bands" if bands else "most"
-        runs, spectra = self._told(state, parts, first_s, told)
-        self._loud = any(not look.quiet for of in runs for run in of for look in run.looks.values())
-        if self._loud and told != "all":
-            runs, spectra = self._told(state, parts, first_s, "all")
+        told = "all" if state.tone_track.open else "bands" if bands else "most"
+        spectra, feeds = dict(state.spectra), range(len(self.feeds))
+        when = (first_s, parts["node_w"].shape[1] // self.layout.ticks_per_s)
+        runs = [self._run(number, parts, spectra, when, told) for number in feeds]
+        for number, of_feed in enumerate(runs):
+            self._teller.tell(number, of_feed)
         state.spectra = spectra
         return runs
-
-    def _told(
-        self, state: EngineState, parts: dict[str, Any], first_s: int, told: str
-    ) -> tuple[list[list[Run]], dict[str, Any]]:
-        spectra = dict(state.spectra)
-        when = (first_s, parts["node_w"].shape[1] // self.layout.ticks_per_s)
-        feeds = range(len(self.feeds))
-        runs = [self._run(number, parts, spectra, when, told) for number in feeds]
-        return runs, spectra
 
     def _said(self, state: EngineState, runs: list[list[Run]], k: int, ahead: int) -> Looks:
         due = [run.looks[k] for runs_of in runs for run in runs_of if k in run.looks]
@@ -163,10 +111,9 @@ class Runs:
         for place, bank in enumerate(feed.banks):
             due = [k for k in range(whole) if (first_s + k) % bank.hop_s == 0]
             before, hop = spectra[bank.key], bank.plan.design.hop
-            old = (before.tail_w, before.tail_valid)
             if not due:
-                none = (old[0][:, :0], old[1][:, :0])
-                runs.append(Run([], hop, old, none, {}))
+                none = (before.tail_w[:, :0], before.tail_valid[:, :0])
+                runs.append(Run([], hop, before, none, {}))
                 continue
             if runs:
                 count = len(due) * hop
@@ -178,8 +125,8 @@ class Runs:
             found, spectra[bank.key] = self._kernels.periodogram(
                 x, v, before, plan=bank.plan, told=asked
             )
-            looks = dict(zip(due, self._looks(number, place, found), strict=True))
-            runs.append(Run(due, hop, old, (x, v), looks))
+            looks = dict(zip(due, self._teller.looks(number, place, found), strict=True))
+            runs.append(Run(due, hop, before, (x, v), looks))
         return runs
 
     def _asked(self, number: int, place: int, told: str) -> Told:
@@ -212,35 +159,6 @@ class Runs:
         for bank in feed.banks:
             tail = spectra[bank.key].tail_valid & self.device.upload(kept[:, None])
             spectra[bank.key] = spectra[bank.key]._replace(tail_valid=tail)
-
-    def _looks(self, number: int, place: int, found: Found) -> list[Look]:
-        """One look a hop, as the sensors show it; whether anything in it can stand out."""
-        feed, home = self.feeds[number], self.device.download
-        most = home(found.most)
-        loud = most[0].max(axis=-1) >= 1
-        if feed.wide.any():
-            loud |= most[1][:, feed.wide].max(axis=-1) >= 1
-        if len(feed.leaves):
-            loud |= most[2][:, feed.leaves].max(axis=-1) >= 1
-        none = [None] * len(loud)
-        now, lasting, votes, amplitude_w = (none if a is None else home(a) for a in found[:4])
-        strongest_w = home(found.strongest_w)
-        response = self._responses[number]
-        if response is not None:
-            trusted, correction, common = response[place]
-            if trusted is not None and found.now is not None:
-                now, lasting, votes = now * trusted, lasting * trusted, votes * trusted
-            if found.amplitude_w is not None:
-                amplitude_w = amplitude_w * correction
-                if common is None:
-                    strongest_w = strongest(amplitude_w, Told(bands=feed.banks[place].bands))
-        return [
-            Look(
-                *(number, place, now[k], lasting[k], votes[k], amplitude_w[k], strongest_w[k]),
-                quiet=not loud[k],
-            )
-            for k in range(len(loud))
-        ]
 
     def _remember(self, state: EngineState, parts: dict[str, Any], which: tuple[int, int]) -> None:
         """Keep the newest seconds of the leaves where neither a feed nor the history does."""

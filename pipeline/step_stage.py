@@ -91,8 +91,14 @@ class StepStage:
         self._peers = [levels == level for level in sorted(set(levels.tolist()))]
         self._doubt = np.where(sum(rows * (rows.sum() > 2) for rows in self._peers), 0.0, LONE)
         self._windows = np.array(steps.WINDOWS)
-        over = [set(above(layout.nodes, row)) for row in layout.watched]
-        self._under = np.array([[row in rows for rows in over] for row in layout.watched])
+        place = {row: k for k, row in enumerate(layout.watched)}
+        pairs = [
+            (place[over], k)
+            for row, k in place.items()
+            for over in above(layout.nodes, row)
+            if over in place
+        ]
+        self._over, self._under = np.array(pairs, np.int64).reshape(-1, 2).T
 
     def start(self) -> StepTrack:
         """The memory before the first tick."""
@@ -168,7 +174,9 @@ class StepStage:
 
     def _below(self, rows: Any) -> Any:
         """Nodes under any of ``rows``; (watched,) bool."""
-        return self._under[rows].any(axis=0)
+        below = np.zeros(self._watched, bool)
+        below[self._under[rows[self._over]]] = True
+        return below
 
     def _settle(self, track: StepTrack, alarmed: Any, moved_w: Any, enough: Any) -> None:
         """Alarmed nodes whose last two seconds are a level take it as their baseline."""
