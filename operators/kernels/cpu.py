@@ -58,15 +58,12 @@ def frame(mean_w: Any, ok: Any, past: ramps.RampState, threshold_w: Any, plan: F
     asked[plan.watched] = True
     node_w, node_moved_w, second_w = (np.empty((nodes, ticks)) for _ in range(3))
     peak_w = np.empty((plan.leaves[1] - plan.leaves[0], max(ticks // plan.per_s, 1)))
-    depth = plan.per_s
-    measured = bool(new[1].all() and old[1][:, -depth:].all())
-    tables = (*tree, asked, plan.leaves, depth, measured)
+    measured = bool(new[1].all() and old[1][:, -plan.per_s :].all())
+    tables = (*tree, asked, plan.leaves, plan.per_s, measured)
     folded(new, old, tables, (node_w, node_moved_w, second_w), peak_w)
-    ok, both = new[1], new[1] if measured else _both(new[1], old[1], 1)
-    if measured:  # one tick says it of all
-        ok = both = np.ones((len(ok), 1), bool)
-    counts = _counts(ok, tree, nodes)
-    pairs = counts if measured else _counts(both, tree, nodes)
+    # where all was measured, one tick says it of all
+    counts = _counts(new[1][:, :1] if measured else new[1], tree, nodes)
+    pairs = counts if measured else _counts(_both(new[1], old[1], 1), tree, nodes)
     return Frame(
         node_w,
         np.broadcast_to(counts / plan.counts[:, None], (nodes, ticks)),
@@ -81,7 +78,7 @@ def frame(mean_w: Any, ok: Any, past: ramps.RampState, threshold_w: Any, plan: F
 def _counts(flags: Any, tree: tuple[Any, Any], nodes: int) -> Any:
     """How many channels of each node are marked."""
     out = np.empty((nodes, flags.shape[1]))
-    counted(flags, tree, out)
+    counted(np.ascontiguousarray(flags), tree, out)
     return out
 
 

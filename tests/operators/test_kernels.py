@@ -76,21 +76,6 @@ def frozen(*arrays):
     return found
 
 
-@pytest.mark.parametrize("per_s", [8, 9, 10, 16, 17])
-@pytest.mark.parametrize(("racks", "per_pdu"), [(1, 1), (7, 3), (33, 7)])
-def test_frame_of_one_second_without_a_gap(racks, per_pdu, per_s):
-    """What is read in place has the reference's bits too."""
-    plan, rng = site(racks, per_pdu)._replace(per_s=per_s), np.random.default_rng(per_s)
-    x, _, limits = power(rng, racks + 1, 4 * per_s)
-    ok = np.ones(x.shape, bool)
-    for depth in (per_s, 3 * per_s):
-        past = RampState(*frozen(x[:, 3 * per_s - depth : -per_s], ok[:, :depth]))
-        given = (*frozen(x[:, -per_s:], ok[:, -per_s:]), past, *frozen(limits), plan)
-        found, expected = cpu.frame(*given), reference.frame(*given)
-        for name, a, b in zip(found._fields, found, expected, strict=True):
-            near(a, b, CPU["frame"], name)
-
-
 @pytest.mark.parametrize(("racks", "per_pdu", "ticks"), TALL)
 def test_frame(racks, per_pdu, ticks):
     """Sums, masked differences, votes and peaks have the reference's bits."""

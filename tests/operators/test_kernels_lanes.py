@@ -8,13 +8,15 @@ import pytest
 
 from operators import oscillations
 from operators._arrays import narrow
-from operators.kernels import Told, _spectra, cpu
+from operators.kernels import Told, _spectra, cpu, reference
 from operators.kernels._compiled import SOURCES
 from operators.kernels._fourier import POINT
 from operators.kernels._lanes import exponential, load, logarithm, narrowed, store
 from operators.kernels._tables import aligned
 from operators.kernels._windows import powers, windows
-from tests.operators.test_kernels import BANKS, signal
+from operators.kernels.tolerances import CPU
+from operators.ramps import RampState
+from tests.operators.test_kernels import BANKS, frozen, near, power, signal, site
 
 FEWEST = 0.8
 
@@ -140,3 +142,18 @@ def test_compiled_code_is_as_old_as_all_kernels():
     """A kernel on disk is not taken when a part that it calls, in another file, has changed."""
     assert _spectra.look._cache._cache_file._source_stamp == SOURCES
     assert _spectra.look.stats.cache_path
+
+
+@pytest.mark.parametrize("per_s", [8, 9, 10, 16, 17])
+@pytest.mark.parametrize(("racks", "per_pdu"), [(1, 1), (7, 3), (33, 7)])
+def test_frame_of_one_second_without_a_gap(racks, per_pdu, per_s):
+    """What is read in place has the reference's bits too."""
+    plan, rng = site(racks, per_pdu)._replace(per_s=per_s), np.random.default_rng(per_s)
+    x, _, limits = power(rng, racks + 1, 4 * per_s)
+    ok = np.ones(x.shape, bool)
+    for depth in (per_s, 3 * per_s):
+        past = RampState(*frozen(x[:, 3 * per_s - depth : -per_s], ok[:, :depth]))
+        given = (*frozen(x[:, -per_s:], ok[:, -per_s:]), past, *frozen(limits), plan)
+        found, expected = cpu.frame(*given), reference.frame(*given)
+        for name, a, b in zip(found._fields, found, expected, strict=True):
+            near(a, b, CPU["frame"], name)

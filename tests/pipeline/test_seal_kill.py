@@ -53,7 +53,8 @@ def test_a_writer_commits_and_strangers_ask_while_it_is_sealed(root):
     thread.join()
     assert errors == []
     assert seen == sorted(seen)
-    assert len(sealed.read(root).writers[NAME].runs) >= 3
+    runs = sealed.read(root).writers[NAME].runs  # few, where they were merged meanwhile
+    assert max(run.generation for run in runs) >= 3
     assert plain(root, COUNTS)[0] == archive.query(root, COUNTS)[1] == [(500 * RACKS, 500)]
 
 
