@@ -12,7 +12,7 @@ from pipeline.detect import DetectSettings
 from replay.suite.drive import Maker
 from replay.suite.rows import Row
 
-__all__ = ["Case", "Setup"]
+__all__ = ["EVENTFUL", "Case", "Setup"]
 
 
 class Setup(NamedTuple):
@@ -20,6 +20,10 @@ class Setup(NamedTuple):
 
     detect: DetectSettings
     maker: Maker
+
+
+EVENTFUL = 15.0
+"""What a sample costs while events are open, beside one of a quiet site."""
 
 
 class Case(

@@ -13,7 +13,7 @@ from replay.campus import Campus
 from replay.campus_file import topology, truth
 from replay.inference import load_library
 from replay.plan import Fault, Plan, Ramp, Site
-from replay.suite.case import Case, Setup
+from replay.suite.case import EVENTFUL, Case, Setup
 from replay.suite.drive import standing, through
 from replay.suite.recompute_losses import Metered, loss_rows
 from replay.suite.rows import Row, counts_of, share_row
@@ -60,7 +60,7 @@ class Faults(Case, frozen=True, tag="faults"):
 
     def weight(self) -> float:
         """Samples of a piece."""
-        return _END_S * (self.pdus * self.racks_per_pdu * 10.0 + self.poi_hz)
+        return EVENTFUL * _END_S * (self.pdus * self.racks_per_pdu * 10.0 + self.poi_hz)
 
     def work(self, setup: Setup, rng: np.random.Generator) -> Any:
         """One site's ten minutes: what was told of them."""

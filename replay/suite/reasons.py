@@ -14,7 +14,7 @@ from replay.campus_file import topology, truth
 from replay.inference import load_library
 from replay.plan import Fault, Job, Plan, Ramp, Site
 from replay.suite import intervals
-from replay.suite.case import Case, Setup
+from replay.suite.case import EVENTFUL, Case, Setup
 from replay.suite.drive import standing, through
 from replay.suite.faults import NOMINAL_V, seconds
 from replay.suite.rows import Goal, Row
@@ -49,7 +49,7 @@ class Reasons(Case, frozen=True, tag="reasons"):
 
     def weight(self) -> float:
         """Samples of a piece."""
-        return _END_S * (_PDUS * _RACKS * 10.0 + 30)
+        return EVENTFUL * _END_S * (_PDUS * _RACKS * 10.0 + 30)
 
     def work(self, setup: Setup, rng: np.random.Generator) -> Any:
         """One campus: each cause said, with its confidence, and the true one."""

@@ -52,10 +52,11 @@ class _Piece(NamedTuple):
     seed: int
     kept: Path | None
 
-    def done(self, setup: Setup) -> bytes:
-        """Its answer as JSON: read, or worked out and kept."""
+    def done(self, setup: Setup) -> tuple[bytes, float | None]:
+        """Its answer as JSON: read, or worked out and kept; and how long that took, s."""
         if self.kept is not None and self.kept.is_file():
-            return self.kept.read_bytes()
+            return self.kept.read_bytes(), None
+        begin_s = time.monotonic()
         answer = self.case.work(setup, self.case.rng(self.seed, self.number))
         told = msgspec.json.encode(answer, enc_hook=_plain)
         if self.kept is not None:
@@ -63,31 +64,33 @@ class _Piece(NamedTuple):
             fresh = self.kept.with_suffix(".new")
             fresh.write_bytes(told)
             fresh.rename(self.kept)
-        return told
+        return told, time.monotonic() - begin_s
 
 
 def work_off(cases: Sequence[Case], detect: DetectSettings, order: Order) -> dict[str, list[Any]]:
     """Every piece's answer, by case and in order: what `Case.work` gave, as JSON has it."""
-    setup, told = Setup(detect, order.maker), _Told(cases, order.tell)
+    setup, told = Setup(detect, order.maker), _Told(cases, order)
     answers: dict[str, list[Any]] = {case.name: [None] * case.pieces() for case in cases}
-    for piece, answer in _answers(_pieces(cases, detect, order), setup, order.jobs):
+    for piece, answer, took_s in _answers(_pieces(cases, detect, order), setup, order.jobs):
         answers[piece.case.name][piece.number] = msgspec.json.decode(answer)
-        told.one(piece.case)
+        told.one(piece.case, took_s)
     return answers
 
 
-def _answers(pieces: list[_Piece], setup: Setup, jobs: int) -> Iterator[tuple[_Piece, bytes]]:
-    """Pieces and their answers as they come."""
+def _answers(
+    pieces: list[_Piece], setup: Setup, jobs: int
+) -> Iterator[tuple[_Piece, bytes, float | None]]:
+    """Pieces, their answers and how long they took, as they come."""
     if jobs == 1:
-        yield from ((piece, piece.done(setup)) for piece in pieces)
+        yield from ((piece, *piece.done(setup)) for piece in pieces)
         return
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
     try:
-        waiting: dict[Future[bytes], _Piece] = {
+        waiting: dict[Future[tuple[bytes, float | None]], _Piece] = {
             pool.submit(piece.done, setup): piece for piece in pieces
         }
         for future in as_completed(waiting):
-            yield waiting[future], future.result()
+            yield waiting[future], *future.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -113,19 +116,28 @@ def _plain(value: Any) -> Any:
 
 
 class _Told:
-    """Progress: pieces done, time gone, time left by the weight of what is open."""
+    """Progress: pieces done, time gone, and time left as long as pieces of each case take."""
 
-    def __init__(self, cases: Sequence[Case], tell: Callable[[str], None]) -> None:
-        self._all = sum(case.pieces() for case in cases)
-        self._weight = sum(case.pieces() * case.weight() for case in cases)
-        self._done, self._past, self._tell, self._from = 0, 0.0, tell, time.monotonic()
+    def __init__(self, cases: Sequence[Case], order: Order) -> None:
+        self._left = {case.name: case.pieces() for case in cases}
+        self._weight = {case.name: case.weight() for case in cases}
+        self._took_s: dict[str, list[float]] = {case.name: [] for case in cases}
+        self._all, self._order, self._from_s = sum(self._left.values()), order, time.monotonic()
 
-    def one(self, case: Case) -> None:
-        self._done += 1
-        self._past += case.weight()
-        gone_s = time.monotonic() - self._from
-        left_s = gone_s * max(self._weight / self._past - 1, 0)
-        self._tell(
-            f"{self._done} of {self._all} pieces, {gone_s:.0f} s gone, about {left_s:.0f} s left "
+    def one(self, case: Case, took_s: float | None) -> None:
+        """A piece is done; None: it was before."""
+        self._left[case.name] -= 1
+        if took_s is not None:
+            self._took_s[case.name].append(took_s)
+        gone_s, done = time.monotonic() - self._from_s, self._all - sum(self._left.values())
+        self._order.tell(
+            f"{done} of {self._all} pieces, {gone_s:.0f} s gone, about {self._left_s():.0f} s left "
             f"({case.name})"
         )
+
+    def _left_s(self) -> float:
+        """Cases of which no piece is done are reckoned by their weight."""
+        known = {name: sum(took_s) / len(took_s) for name, took_s in self._took_s.items() if took_s}
+        rate = sum(known.values()) / max(sum(self._weight[name] for name in known), 1e-9)
+        each_s = {name: known.get(name, rate * weight) for name, weight in self._weight.items()}
+        return sum(n * each_s[name] for name, n in self._left.items()) / self._order.jobs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +12,7 @@ from replay.cli import main
 from replay.errors import PlanError
 from replay.suite.rows import Row
 from replay.suite.suite import FOLDER, Suite, find_suite, load_suite, run_suite, shipped_names
-from replay.suite.work import Order
+from replay.suite.work import Order, _Told
 from tests.replay import stand_ins
 
 SMALL = """
@@ -223,3 +224,17 @@ def test_what_is_kept_is_not_done_again(small: Suite, tmp_path: Path) -> None:
 
 def _never(*_given: object) -> stand_ins.Blind:
     raise AssertionError
+
+
+def test_time_left_goes_by_how_long_pieces_of_each_case_take():
+    """A case of which no piece is done is reckoned by its weight; kept pieces say nothing."""
+    few, many = (
+        SimpleNamespace(name=name, pieces=lambda n=n: n, weight=lambda w=w: w)
+        for name, n, w in (("few", 3, 1.0), ("many", 10, 2.0))
+    )
+    lines = []
+    told = _Told([few, many], Order(1, 2, tell=lines.append))
+    for case, took_s in ((few, 4.0), (few, None), (many, 20.0)):
+        told.one(case, took_s)
+    left_s = [line.partition("about ")[2].partition(" s left")[0] for line in lines]
+    assert left_s == ["44", "42", "92"]  # (2 x 4 + 10 x 8) / 2, (4 + 80) / 2, (4 + 9 x 20) / 2
