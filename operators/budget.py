@@ -134,9 +134,13 @@ def _log_beta(a: float, b: float) -> float:
 def _tail(p: float, n: int, least: int) -> float:
     """``P(Bin(n, p) >= least)``."""
     log_p, log_rest = math.log(p), math.log1p(-p)
-    if least > n * p and _log_choose(n, least) + least * log_p + (n - least) * log_rest < _NOTHING:
+
+    def log_chance(k: int) -> float:
+        return k * log_p + (n - k) * log_rest
+
+    if least > n * p and _log_choose(n, least) + log_chance(least) < _NOTHING:
         return 0.0  # past the mode: what follows is no more
-    return _summed(lambda k: k * log_p + (n - k) * log_rest, n, least)
+    return _summed(log_chance, n, least)
 
 
 def _summed(log_chance: Callable[[int], float], n: int, least: int) -> float:

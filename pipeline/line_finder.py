@@ -32,7 +32,8 @@ class LineFinder:
         feed, bank = self._feeds[look.feed], self._feeds[look.feed].banks[look.bank]
         run, rows, voted = track.run[bank.key], look.rows, None
         if not look.quiet:
-            excess, now, wide = look.now[rows], look.now[rows], feed.wide[rows]
+            now, wide = look.now[rows], feed.wide[rows]
+            excess = now
             if wide.any():
                 heard = (now >= bank.plan.design.rises) & wide[:, None]
                 excess = np.maximum(excess, np.where(heard, look.lasting[rows], 0.0))

@@ -237,7 +237,8 @@ def _speed(text: str) -> float | None:
 
 
 def _score(args: argparse.Namespace) -> int:
-    from replay.suite.door import find_suite, score_suite  # noqa: PLC0415  so does every case
+    from replay.suite.door import score_suite  # noqa: PLC0415  every case takes long to import
+    from replay.suite.suite import find_suite  # noqa: PLC0415
 
     suite = None if args.trace.is_dir() else find_suite(args.trace)
     if suite is not None:
@@ -263,7 +264,8 @@ def _forecast_score(args: argparse.Namespace) -> int:
 
 
 def _simulate(args: argparse.Namespace) -> int:
-    from replay.simulate import default_plan, load_plan, simulate  # noqa: PLC0415  as above
+    from replay.plan import default_plan, load_plan  # noqa: PLC0415
+    from replay.simulate import simulate  # noqa: PLC0415  only this verb needs it
 
     plan = load_plan(args.plan) if args.plan else default_plan()
     told = simulate(args.folder, plan, args.seed)

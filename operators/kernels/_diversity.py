@@ -10,6 +10,7 @@ from numba import types
 from ._compiled import b1, compiled, f4, f8, inner, read, spread
 from ._lanes import LANES, everywhere, greater, lane, load, size, store, within
 from ._tables import room
+from ._tiles import most
 
 __all__ = ["together"]
 
@@ -22,15 +23,6 @@ def _sum(x: Any) -> Any:
     """Of all lanes."""
     low = (lane(x, 0) + lane(x, 1)) + (lane(x, 2) + lane(x, 3))
     return low + ((lane(x, 4) + lane(x, 5)) + (lane(x, 6) + lane(x, 7)))
-
-
-@inner
-def _most(x: Any) -> Any:
-    """Of all lanes."""
-    most = lane(x, 0)
-    for k in range(1, LANES):
-        most = max(most, lane(x, k))
-    return most
 
 
 @spread
@@ -67,19 +59,19 @@ def _added(tail_w: Any, leaf: Any, row_w: Any, sums_w: Any, part: Any) -> None:
     """One leaf into sums by second of power and of moves, and into ``part``, as `together` says."""
     zero, length, width = everywhere(0.0), tail_w.shape[1], sums_w.shape[1]
     first, inside = leaf * length, _inside(length)
-    peak, most, squares, sizes = zero, zero, zero, zero
+    peak, top, squares, sizes = zero, zero, zero, zero
     for t in range(0, width, LANES):
         if t < inside:
             here, after = load(tail_w, first + t), load(tail_w, first + t + 1)
         else:
             here, after = load(row_w, t - inside), load(row_w, t - inside + 1)
         moved = _measured(after - here)
-        peak, most = greater(here, peak), greater(size(moved), most)
+        peak, top = greater(here, peak), greater(size(moved), top)
         squares, sizes = squares + moved * moved, sizes + size(moved)
         store(sums_w, t, load(sums_w, t) + _measured(here))
         store(sums_w, width + t, load(sums_w, width + t) + moved)
-    top_w, total_w = _most(most), _sum(sizes)
-    part[0] += _most(peak)
+    top_w, total_w = most(top), _sum(sizes)
+    part[0] += most(peak)
     part[1] += top_w
     part[2] += _sum(squares)
     part[3] += total_w

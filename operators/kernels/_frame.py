@@ -16,9 +16,10 @@ import numpy as np
 from numba import types
 
 from ._compiled import b1, compiled, f4, f8, i8, inner, read
-from ._lanes import LANES, behind, greater, lane, load, pick, size, store
+from ._lanes import LANES, behind, greater, load, pick, size, store
 from ._sums import DEPTH, popped, push
 from ._tables import room
+from ._tiles import most
 
 __all__ = ["folded"]
 
@@ -67,14 +68,6 @@ def _masked(c: Any, new: Any, old: Any, per_s: Any, work: Any) -> None:
 
 
 @inner
-def _largest(sizes: Any) -> float:
-    one, two = max(lane(sizes, 0), lane(sizes, 1)), max(lane(sizes, 2), lane(sizes, 3))
-    three, four = max(lane(sizes, 4), lane(sizes, 5)), max(lane(sizes, 6), lane(sizes, 7))
-    left, right = max(one, two), max(three, four)
-    return max(left, right)
-
-
-@inner
 def _peak(moved_w: Any, start: Any, length: Any) -> float:
     """The largest of so many changes."""
     most_w = 0.0
@@ -85,7 +78,7 @@ def _peak(moved_w: Any, start: Any, length: Any) -> float:
     sizes = size(load(moved_w, start + length - LANES))
     for t in range(start, start + length - LANES, LANES):
         sizes = greater(size(load(moved_w, t)), sizes)
-    return _largest(sizes)
+    return most(sizes)
 
 
 @inner
@@ -135,7 +128,7 @@ def _second(c: Any, new_w: Any, old_w: Any, rows: Any, leaves: Any, peaks: Any) 
     store(rows, 4 * LANES, first_w)
     store(rows, 5 * LANES, last_w)
     if leaves[0] <= c < leaves[1]:
-        peaks[c - leaves[0], 0] = _largest(greater(size(first_w), size(last_w)))
+        peaks[c - leaves[0], 0] = most(greater(size(first_w), size(last_w)))
 
 
 @inner

@@ -43,21 +43,8 @@ def _whole(valid: Any, width: Any, span: Any) -> bool:
 
 
 @inner
-def _ten(y: Any, at: Any) -> Any:
-    """`_fold` of ten lanes, the ticks of a second, in registers."""
-    a = load(y, at) + load(y, at + LANES)
-    b = load(y, at + 2 * LANES) + load(y, at + 3 * LANES)
-    c = load(y, at + 4 * LANES) + load(y, at + 5 * LANES)
-    d = load(y, at + 6 * LANES) + load(y, at + 7 * LANES)
-    e = load(y, at + 8 * LANES) + load(y, at + 9 * LANES)
-    return ((a + b) + (c + d)) + (e + 0.0)
-
-
-@inner
 def _folded(y: Any, first: Any, length: Any) -> Any:
     """`_fold` of lanes from sample ``first`` on."""
-    if length == 10:
-        return _ten(y, LANES * first)
     while length > 1:
         half = length // 2
         for k in range(half):

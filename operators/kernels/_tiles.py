@@ -1,13 +1,22 @@
-"""Eight rows become lanes, and lanes rows."""
+"""Eight rows become lanes, and lanes rows or one number."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ._compiled import inner
-from ._lanes import LANES, turned
+from ._lanes import LANES, lane, turned
 
-__all__ = ["columns", "rows"]
+__all__ = ["columns", "most", "rows"]
+
+
+@inner
+def most(x: Any) -> float:
+    """The greatest of all lanes."""
+    one, two = max(lane(x, 0), lane(x, 1)), max(lane(x, 2), lane(x, 3))
+    three, four = max(lane(x, 4), lane(x, 5)), max(lane(x, 6), lane(x, 7))
+    left, right = max(one, two), max(three, four)
+    return max(left, right)
 
 
 @inner

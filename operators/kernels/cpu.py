@@ -84,6 +84,8 @@ def _counts(flags: Any, tree: tuple[Any, Any], nodes: int) -> Any:
 
 def _both(ok: Any, tail_ok: Any, lag: int) -> Any:
     """What was measured, and ``lag`` ticks before as well."""
+    if ok.all() and tail_ok[:, -lag:].all():
+        return ok
     return ok & np.concatenate([tail_ok[:, -lag:], ok], axis=1)[:, : ok.shape[1]]
 
 

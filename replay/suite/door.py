@@ -13,11 +13,11 @@ import numpy as np
 from pipeline.clock import SystemClock
 from replay.suite.backgrounds import REROLLED
 from replay.suite.page import fill
-from replay.suite.suite import find_suite, load_suite, run_suite
+from replay.suite.suite import load_suite, run_suite
 from replay.suite.table import lines
 from replay.suite.work import Order
 
-__all__ = ["find_suite", "score_suite"]
+__all__ = ["score_suite"]
 
 _SEED_BITS = 31
 

@@ -59,7 +59,7 @@ class Faults(Case, frozen=True, tag="faults"):
         return self.trials
 
     def weight(self) -> float:
-        """Samples of a piece."""
+        """Samples of a piece, as those of a quiet site."""
         return EVENTFUL * _END_S * (self.pdus * self.racks_per_pdu * 10.0 + self.poi_hz)
 
     def work(self, setup: Setup, rng: np.random.Generator) -> Any:

@@ -48,7 +48,7 @@ class Reasons(Case, frozen=True, tag="reasons"):
         return self.trials
 
     def weight(self) -> float:
-        """Samples of a piece."""
+        """Samples of a piece, as those of a quiet site."""
         return EVENTFUL * _END_S * (_PDUS * _RACKS * 10.0 + 30)
 
     def work(self, setup: Setup, rng: np.random.Generator) -> Any:
