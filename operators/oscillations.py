@@ -51,6 +51,8 @@ FROZEN = 4.0
 """Above this many times what was expected a bin teaches nothing."""
 CLIP = 13.0
 """Most that one look adds to a sum: a single step or dip cannot reach the threshold alone."""
+LEAST_W2 = 1e-12
+"""Noise is no less: a microwatt is below what any meter resolves."""
 FULL = 1.01
 """The sums stop at this share of their threshold, to come down as soon as the line is over."""
 
@@ -138,13 +140,12 @@ def _expected(power: Any, past: Any, plan: OscillationPlan) -> tuple[Any, Any]:
     wider = xp.concat([past[:, :1], past, past[:, -1:]], axis=-1)
     own = xp.maximum(xp.maximum(wider[:, :-2], wider[:, 2:]), past)
     line = own > LINE * smooth
-    tiny = math.sqrt(float(xp.finfo(power.dtype).smallest_normal))
-    both = xp.log(xp.maximum(xp.stack([power, smooth]), tiny))
+    both = xp.log(xp.maximum(xp.stack([power, smooth]), LEAST_W2))
     means = _around(both, plan.wide)
     now, before = means[0, ...], means[1, ...]
     louder = smooth * xp.exp(now - before + plan.louder)
     usual = xp.maximum(xp.where(line, own, smooth), louder)
-    return xp.maximum(xp.minimum(usual, xp.exp(now) * plan.cap), tiny), line
+    return xp.maximum(xp.minimum(usual, xp.exp(now) * plan.cap), LEAST_W2), line
 
 
 def _learn(power: Any, ratio: Any, state: OscillationState, enough: Any, plan: Any) -> Any:

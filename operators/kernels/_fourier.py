@@ -1,5 +1,5 @@
 """
-Real FFTs of eight rows at once: mixed radix, in the order that needs no reordering (Stockham).
+Real FFTs of sixteen rows at once: mixed radix, in the order that needs no reordering (Stockham).
 
 A window of n samples with as many zeros behind it is a complex series of n points (even samples,
 odd samples), half of them zeros. Points are two lanes in a row: real, imaginary.
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._compiled import inner, spread
-from ._lanes import LANES, everywhere, load, store
+from ._sixteen import LANES, everywhere, load, store
 
 __all__ = ["POINT", "Transform", "transform", "transformed"]
 
@@ -239,7 +239,7 @@ def _begun(moved: Any, start: Any, plan: Any, out: Any) -> None:
 @inner
 def transformed(moved: Any, start: Any, plan: Any, work: Any, out: Any, to: Any) -> None:
     """
-    Squared sizes of the bins of one window of eight rows.
+    Squared sizes of the bins of one window of sixteen rows.
 
     ``moved``: differences, lanes by sample; the window begins at sample ``start``. ``work``: three
     arrays of room. ``out``: lanes by bin, from number ``to`` on.

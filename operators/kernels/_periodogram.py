@@ -16,6 +16,7 @@ from operators.oscillations import (
     FULL,
     KEEP,
     KEEP_MEAN,
+    LEAST_W2,
     LINE,
     VALID_SHARE,
     OscillationState,
@@ -23,8 +24,8 @@ from operators.oscillations import (
 
 from . import Found, Told
 from ._compiled import alone
-from ._lanes import LANES
-from ._levels import REACH
+from ._levels import REACH, STRETCH
+from ._sixteen import LANES
 from ._spectra import look
 from ._tables import Rules, Tables, aligned
 from ._windows import Windows, powers, windows
@@ -51,7 +52,7 @@ def plan(design: OscillationDesign, _like: Any) -> Plan:
         raise ValueError(msg)
     wide, places = design.wide, [0, *(one.place.stop for one in design.looks)]
     edges = np.stack([wide.low, wide.inner_low, wide.inner_high, wide.high])
-    cuts = np.unique(np.concatenate([[0], edges.ravel()]))
+    cuts = np.unique(np.concatenate([edges.ravel(), np.arange(0, places[-1], STRETCH)]))
     whole = np.isfinite(wide.offset)
     block = np.searchsorted(wide.block_of, np.arange(len(wide.offset) + 1))
     tables = Tables._make((
@@ -63,8 +64,8 @@ def plan(design: OscillationDesign, _like: Any) -> Plan:
         _float(design.tested), _float(design.gain), _float(heard(design)),
         _float(design.drift[0]), _float(design.drift[1]), _int(design.memory), _float(design.bars),
     ))  # fmt: skip
-    tiny = float(np.sqrt(np.finfo(np.float64).smallest_normal))
-    rules = Rules(LINE, FROZEN, KEEP, KEEP / KEEP_MEAN, CLIP, FULL * design.height, tiny)
+    most, gain = float(np.finfo(np.float32).max), KEEP / KEEP_MEAN
+    rules = Rules(LINE, FROZEN, KEEP, gain, CLIP, FULL * design.height, LEAST_W2, most)
     return Plan(design, windows(design.looks), tables, rules)
 
 
@@ -73,7 +74,7 @@ def _int(values: Any) -> Any:
 
 
 def _float(values: Any) -> Any:
-    return np.ascontiguousarray(values, dtype=np.float64)
+    return np.ascontiguousarray(values, dtype=np.float32)
 
 
 def periodogram(
@@ -127,7 +128,7 @@ def _hops(
     said, amplitude = (np.empty((n, hops if bins_told else 0, rows, bins)) for n in (3, 1))
     strongest, most = np.empty((hops, rows, len(bands))), np.empty((3, hops, rows))
     moved = tuple(np.empty(part.shape, part.dtype) for part in memory)
-    gain = plan.tables.gain if weight is None else plan.tables.gain * weight
+    gain = plan.tables.gain if weight is None else _float(plan.design.gain * weight)
     tables, out = (plan.tables, plan.rules, bands, gain), (said, amplitude, strongest, most)
     windows_, ends = (plan.windows, VALID_SHARE), (until, step, bins)
 

@@ -1,4 +1,4 @@
-"""What stands out of spectra on the CPU, eight rows at a time, and what is learned from them."""
+"""What stands out of spectra on the CPU, sixteen rows at a time, and what is learned from them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Any
 
 from numba import types
 
-from ._compiled import b1, compiled, f8, i8, inner, read
-from ._lanes import LANES, everywhere, greater, lane, lesser, load, narrowed, pick, root, store
+from ._compiled import b1, compiled, f4, f8, i8, inner, read
 from ._levels import levels
-from ._tables import MEMORY, MOVED, RULES, TABLES, room
-from ._tiles import columns, rows
+from ._sixteen import LANES, everywhere, greater, lane, lesser, load, pick, root, store
+from ._tables import MEMORY, MOVED, RULES, TABLES
+from ._tables import room_16 as room
+from ._tiles import columns_16 as columns
+from ._tiles import rows_16 as rows
 
 __all__ = ["look"]
 
@@ -55,7 +57,7 @@ def _window(w: Any, power: Any, at: Any, tables: Any, room: Any, most: Any) -> N
     (t, rules), (past, sums, smooth, louder_of, cap_of, limits, next_, told) = tables, room
     bar, own_bar, vote = _of_row(limits, w, 0), _of_row(limits, w, 1), _of_row(limits, w, 2)
     ready, warm, share = _of_row(limits, w, 3), _of_row(limits, w, 4), _of_row(limits, w, 5)
-    anew, zero, one = _of_row(limits, w, 6), everywhere(0.0), everywhere(1.0)
+    anew, zero = _of_row(limits, w, 6), everywhere(0.0)
     top_now, top_sum, top = load(most, 0), load(most, LANES), zero
     last, learn, keep = len(t.tested) - 1, rules.keep_gain / rules.keep, rules.keep_gain
     for block in range(t.blocks[w], t.blocks[w + 1]):
@@ -66,21 +68,20 @@ def _window(w: Any, power: Any, at: Any, tables: Any, room: Any, most: Any) -> N
             before, after = load(past, LANES * max(b - 1, 0)), load(past, LANES * min(b + 1, last))
             own, line = greater(greater(before, after), here), usual * rules.line
             noise = greater(pick(own, line, own, usual), usual * louder)
-            noise = greater(lesser(noise, cap), rules.tiny)
+            noise = greater(lesser(noise, cap), rules.least)
             quietest = greater(noise, here)
-            inverse = one / (noise * quietest)
-            quiet = lesser(size * (inverse * noise), rules.clip) * warm
+            quiet = lesser(size / quietest, rules.clip) * warm
             total = greater(load(sums, k) + (quiet * t.factor[b] - t.drift[b]), 0.0)
-            total = narrowed(lesser(total, rules.full))
+            total = lesser(total, rules.full)
             store(sums, k, total)
-            ratio = size * (inverse * quietest)
+            ratio = lesser(size / noise, rules.most)
             seen = ratio * (ready * t.tested[b])
             now = seen * pick(own, line, own_bar, bar)
             top, top_now = greater(seen, top), greater(now, top_now)
             top_sum = greater(total * t.heard[b], top_sum)
             step = pick(everywhere(rules.frozen), ratio, share, zero)
             moved = here + (lesser(size * learn, noise * keep) - here) * step
-            store(next_, k, narrowed(pick(anew, zero, size, moved)))
+            store(next_, k, lesser(pick(anew, zero, size, moved), rules.most))
             if len(told):
                 store(told, k, now)
                 store(told, LANES * (last + 1) + k, seen * vote)
@@ -128,8 +129,8 @@ def _most(most: Any, span: Any, out: Any) -> None:
 
 @compiled(
     types.void(
-        types.Tuple((f8[::1], b1[:, :, ::1])), MEMORY, MOVED,
-        types.Tuple((TABLES, RULES, read(i8, 2), read(f8, 1))),
+        types.Tuple((f4[::1], b1[:, :, ::1])), MEMORY, MOVED,
+        types.Tuple((TABLES, RULES, read(i8, 2), read(f4, 1))),
         types.Tuple((f8[:, :, :, ::1], f8[:, :, :, ::1], f8[:, :, ::1], f8[:, :, ::1])),
         types.UniTuple(i8, 2),
     )
@@ -150,7 +151,7 @@ def look(seen: Any, old: Any, new: Any, tables: Any, out: Any, tiles: Any) -> No
     size, whole = LANES * bins, (count + LANES - 1) // LANES
     past, sums, next_, smooth = room(size), room(size), room(size), room(size)
     louder, cap = room(LANES * len(t.share)), room(LANES * len(t.share))
-    now, before = room(LANES * len(t.cuts)), room(LANES * len(t.cuts))
+    now, before = room(2 * LANES * len(t.cuts)), room(2 * LANES * len(t.cuts))
     limits, best = room(7 * LANES * len(t.memory)), room(3 * LANES)
     limits[:] = 0.0
     told = room(2 * size if said.shape[1] else 0)

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
+from . import _lanes, _sixteen
 from ._compiled import f4, f8, i8, inner, read
-from ._lanes import LANES
 
-__all__ = ["MEMORY", "MOVED", "RULES", "TABLES", "Rules", "Tables", "aligned", "room"]
+__all__ = ["MEMORY", "MOVED", "RULES", "TABLES", "Rules", "Tables", "aligned", "room", "room_16"]
 
 LINE_BYTES = 64
 """Lanes begin where a line of the cache does: those that straddle two cost twice."""
@@ -27,7 +27,10 @@ class Rules(NamedTuple):
     clip: float
     full: float
     """Where the sums stop."""
-    tiny: float
+    least: float
+    """Noise is no less, W^2."""
+    most: float
+    """Nothing is more: the greatest float32."""
 
 
 class Tables(NamedTuple):
@@ -64,15 +67,15 @@ class Tables(NamedTuple):
     """(window, 1 + most looks, 4)"""
 
 
-_INT, _FLOAT = i8[::1], f8[::1]
+_INT, _FLOAT = i8[::1], f4[::1]
 TABLES = types.NamedTuple(
     (
         *(_INT,) * 3, _FLOAT, _INT, i8[:, ::1], *(_FLOAT,) * 3, *(_INT,) * 2, *(_FLOAT,) * 5, _INT,
-        f8[:, :, ::1],
+        f4[:, :, ::1],
     ),
     Tables,
 )  # fmt: skip
-RULES = types.NamedUniTuple(f8, 7, Rules)
+RULES = types.NamedUniTuple(f8, 8, Rules)
 MEMORY = types.Tuple((read(f4, 2), read(f4, 2), read(i8, 2)))
 """What a call reads: background, sums, learned (`oscillations.OscillationState`)."""
 MOVED = types.Tuple((f4[:, ::1], f4[:, ::1], i8[:, ::1]))
@@ -80,14 +83,22 @@ MOVED = types.Tuple((f4[:, ::1], f4[:, ::1], i8[:, ::1]))
 
 
 def aligned(count: int) -> Any:
-    """So many numbers from the begin of a line on; (count,) float64."""
-    found = np.empty(count + LANES)
-    return found[(-found.ctypes.data % LINE_BYTES) // 8 :][:count]
+    """So many numbers from the begin of a line on; (count,) float32."""
+    found = np.empty(count + _sixteen.LANES, np.float32)
+    return found[(-found.ctypes.data % LINE_BYTES) // 4 :][:count]
 
 
 @inner
 def room(count: Any) -> Any:
-    """The same, within a kernel."""
-    found = np.empty(count + LANES)
+    """The same, within a kernel; float64."""
+    found = np.empty(count + _lanes.LANES)
     place = (-found.ctypes.data % LINE_BYTES) // 8
+    return found[place : place + count]
+
+
+@inner
+def room_16(count: Any) -> Any:
+    """And float32."""
+    found = np.empty(count + _sixteen.LANES, np.float32)
+    place = (-found.ctypes.data % LINE_BYTES) // 4
     return found[place : place + count]

@@ -1,4 +1,4 @@
-"""From samples to the power of each bin on the CPU, eight rows at a time."""
+"""From samples to the power of each bin on the CPU, sixteen rows at a time."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from numba import types
 
 from ._compiled import b1, compiled, f4, f8, i8, inner, read
 from ._fourier import POINT, Transform, transform, transformed
-from ._lanes import LANES, above, any_outside, everywhere, load, pick, size, store
-from ._tables import room
-from ._tiles import columns
+from ._sixteen import LANES, above, any_outside, everywhere, load, pick, size, store
+from ._tables import room_16 as room
+from ._tiles import columns_16 as columns
 
 __all__ = ["Windows", "powers", "windows"]
 
@@ -29,7 +29,7 @@ class Windows(NamedTuple):
     1): the sixth row is the first bin asked for."""
 
 
-_WINDOWS = types.NamedTuple((f8[::1], i8[::1], f8[::1], f8[::1], f8[::1], i8[:, ::1]), Windows)
+_WINDOWS = types.NamedTuple((f4[::1], i8[::1], f4[::1], f4[::1], f4[::1], i8[:, ::1]), Windows)
 
 
 def windows(looks: Any) -> Windows:
@@ -38,8 +38,14 @@ def windows(looks: Any) -> Windows:
     tables: list[list[Any]] = [[plan[k] for plan in plans] for k in range(5)]
     at = [np.cumsum([0, *(len(one) for one in table)]) for table in tables]
     first = np.array([*(plan.first for plan in plans), 0])
-    joined = [np.concatenate(table) for table in tables]
+    kinds = (np.float32, np.int64, *(np.float32,) * 3)
+    joined = [np.concatenate(t).astype(kind) for t, kind in zip(tables, kinds, strict=True)]
     return Windows._make([*joined, np.ascontiguousarray(np.stack([*at, first]), dtype=np.int64)])
+
+
+_HUGE_W = 1e17
+"""A change that is no less is no number: its square, and sums of it, would not be."""
+_LIFT = float(np.finfo(np.float32).max) / _HUGE_W
 
 
 @inner
@@ -87,7 +93,7 @@ def _moves(x_w: Any, count: Any, known: Any, whole: Any) -> bool:
             both = load(known, LANES * (k + 1)) * load(known, LANES * k)
             moved_w = pick(both, everywhere(0.0), moved_w, everywhere(0.0))
             store(known, LANES * k, both)
-        total = total + moved_w * 0.0
+        total = total + (moved_w * _LIFT) * 0.0
         store(x_w, LANES * k, moved_w)
     return not any_outside(total, 0.0, 0.0)
 
@@ -102,7 +108,7 @@ def _counts(moved_w: Any, count: Any, known: Any, whole: Any, out: Any) -> None:
         if not whole:
             missing = missing + (1.0 - load(known, LANES * k))
         here = load(moved_w, LANES * k)
-        finite = above(everywhere(np.inf), size(here))
+        finite = above(everywhere(_HUGE_W), size(here))
         bad = bad + (1.0 - finite)
         store(moved_w, LANES * k, pick(finite, everywhere(0.0), here, everywhere(0.0)))
     store(out, 2 * LANES * (count - 1), missing)
@@ -137,7 +143,7 @@ _FEED = types.Tuple((read(f4, 2), read(b1, 2)))
 @compiled(
     types.void(
         _FEED, _FEED, types.UniTuple(i8, 3), types.Tuple((_WINDOWS, f8)),
-        types.Tuple((f8[::1], b1[:, :, ::1])), types.UniTuple(i8, 2),
+        types.Tuple((f4[::1], b1[:, :, ::1])), types.UniTuple(i8, 2),
     )
 )  # fmt: skip
 def powers(old: Any, new: Any, ends: Any, rules: Any, out: Any, tiles: Any) -> None:

@@ -29,28 +29,28 @@ def home(cupy: Any, value: Any) -> Any:
     return value if isinstance(value, int) else cupy.asnumpy(value)
 
 
-def near(name: str, found: Any, wanted: Any) -> bool:
-    """Within `tolerances.CUDA` of the reference; every bit where nothing is said of it."""
+def near(name: str, found: Any, wanted: Any, table: Any = CUDA) -> bool:
+    """Within ``table`` of the reference; every bit where nothing is said of it."""
     if isinstance(wanted, int):
         return found == wanted
     wanted = np.asarray(wanted)
     if found.shape != wanted.shape or found.dtype != wanted.dtype:
         return False
-    tolerance = CUDA.get(name, EXACT)
+    tolerance = table.get(name, EXACT)
     if tolerance == EXACT or wanted.dtype.kind != "f":
         return np.array_equal(found, wanted, equal_nan=wanted.dtype.kind == "f")
     return np.allclose(found, wanted, tolerance.relative, tolerance.absolute)
 
 
-def told(kernel: str, found: Any, wanted: Any) -> list[str]:
+def told(kernel: str, found: Any, wanted: Any, table: Any = CUDA) -> list[str]:
     """Outputs of a kernel, by name, that are further from the reference than allowed."""
     if not isinstance(wanted, tuple):
-        return [] if near(kernel, found, wanted) else [kernel]
+        return [] if near(kernel, found, wanted, table) else [kernel]
     names = getattr(wanted, "_fields", ["" for _ in wanted])
     far = []
     for name, one, other in zip(names, found, wanted, strict=True):
         inner = f"{kernel.partition('.')[0]}.{name}" if name else kernel
-        far += told(inner, one, other)
+        far += told(inner, one, other, table)
     return far
 
 

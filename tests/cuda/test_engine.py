@@ -1,4 +1,4 @@
-"""The whole engine on the CUDA kernels: the same events, windows and states as on the CPU's."""
+"""The whole engine on the CUDA kernels: the same events, windows and states as by the reference."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from operators.kernels import FramePlan
 from pipeline.cuda_kernels import kernels
 from pipeline.cuda_launch import SUBJECTS
 from pipeline.detect import DetectSettings
-from pipeline.device import CPU, Device
+from pipeline.device import Device
 from pipeline.engine import Engine
 from pipeline.engine_state import Outcome
 from pipeline.layout import SiteLayout
@@ -19,6 +19,7 @@ from tests.cuda.compare import there
 from tests.cuda.on_cpu import Array, Cupy, need_compiler
 from tests.pipeline import site as sites
 from tests.pipeline.lanes import eventful
+from tests.pipeline.test_kernels_in_engine import REFERENCE
 from tests.pipeline.tiny import Bench
 
 
@@ -79,7 +80,7 @@ def test_the_engine_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     need_compiler()
     monkeypatch.setattr(Array, "strict", False)
     cupy = Cupy(order=2)
-    found, right = _outcomes(_device(cupy)), _outcomes(CPU)
+    found, right = _outcomes(_device(cupy)), _outcomes(REFERENCE)
     kinds = {event.kind for outcome in right for event in outcome.events}
     assert kinds == {"ramp", "synchronized_ramp", "oscillation"}
     assert len(found) == len(right)

@@ -11,7 +11,8 @@
 #define FULL 1.01
 #define VALID_SHARE 0.8
 #define NO_NUMBER (-(1 << 30))  // more than any count makes good
-#define TINY 1.4916681462400413e-154  // root of the smallest normal number
+#define HUGE_W 1e17  // a change that is no less is no number: its square would not be in float32
+#define LEAST_W2 1e-12
 
 // Tapered differences of the newest `samples` of `window`, zeros behind them up to twice as many;
 // how many were measured at both ends is added to `count` (channel), zero before. If something in
@@ -27,13 +28,12 @@ extern "C" __global__ void window_moves(const float* x_w, const bool* valid, con
         const long long before = (at[0] + window - samples + k) % depth, here = (before + 1) % depth;
         both = valid[channel * depth + before] && valid[channel * depth + here];
         if (both) change_w = double(x_w[channel * depth + here]) - double(x_w[channel * depth + before]);
-        change_w = change_w * taper[k];
     }
-    const bool number = fabs(change_w) < infinity();
+    const bool number = fabs(change_w) < HUGE_W;
     if (!number) atomicMin(&count[channel], NO_NUMBER);
     const int measured = __popc(__ballot_sync(EVERY_LANE, both));
     if (lane() == 0 && measured > 0) atomicAdd(&count[channel], measured);
-    if (k < 2 * samples) moved_w[channel * 2 * samples + k] = number ? change_w : 0.0;
+    if (k < 2 * samples) moved_w[channel * 2 * samples + k] = number && k < samples ? change_w * taper[k] : 0.0;
 }
 
 // One window of a design; a bin is counted among all windows' bins.
@@ -94,8 +94,8 @@ extern "C" __global__ void look(const double* spectrum, const int* count, const 
     __syncthreads();  // the past is there
     for (int k = threadIdx.x; k < t.bins; k += blockDim.x) {
         const double smooth = mean_near(past, near, per_bin, t, t.place + k);
-        log_smooth[k] = log(larger(smooth, TINY));
-        log_power[k] = log(larger(power_of(spectrum, count, t, k), TINY));
+        log_smooth[k] = log(larger(smooth, LEAST_W2));
+        log_power[k] = log(larger(power_of(spectrum, count, t, k), LEAST_W2));
     }
     __syncthreads();  // the logarithms are there
     for (int k = threadIdx.x; k < t.wides; k += blockDim.x) {
@@ -124,7 +124,7 @@ extern "C" __global__ void look(const double* spectrum, const int* count, const 
         const double louder = smooth * exp(level - before + table[LOUDER * t.all]);
         double expected = larger(line ? own : smooth, louder);
         const double cap = exp(level) * table[CAP * t.all];
-        expected = larger(expected < cap ? expected : cap, TINY);
+        expected = larger(expected < cap ? expected : cap, LEAST_W2);
         const double ready = enough ? 1.0 : 0.0, quiet = power / larger(expected, old);
         const double added = (quiet < CLIP ? quiet : CLIP) * (ready * bars[3]);
         const double sum = larger(sums[here] + table[FACTOR * t.all] * added - table[OFFSET * t.all], 0.0);
