@@ -19,6 +19,7 @@ from pipeline.step_state import (
     FITS,
     ORDER,
     StepTrack,
+    pushed,
     start,
 )
 from schemas.units import NS_PER_S
@@ -215,21 +216,19 @@ class StepStage:
         )
         track.calm = np.where(track.disturbed, 0, np.minimum(track.calm + 1, FIT_S // BLOCK_S))
         calm = track.waits & ~track.disturbed
-        pushed = np.concatenate([track.maxima[:, :, 1:], narrow(track.waiting)[:, :, None]], axis=2)
-        track.maxima = np.where(calm[:, None, None], pushed, track.maxima)
+        track.maxima = pushed(track.maxima, narrow(track.waiting)[:, :, None], calm, axis=2)
         track.blocks = np.minimum(track.blocks + calm, BLOCKS)
         track.waiting, track.waits = track.block, teaches
         settled = ~track.disturbed
         track.block, track.disturbed = np.zeros_like(track.block), track.alarmed_s > 0
-        filled = np.arange(BLOCKS) >= BLOCKS - track.blocks[:, None]
-        spiky = (filled & (track.maxima[:, 0, :] > SPIKE)).sum(axis=1)
+        spiky = np.count_nonzero(track.maxima[:, 0, :] > SPIKE, axis=1)
         track.heavy = (track.blocks < KNOWN_BLOCKS) | (spiky > SPIKY_SHARE * track.blocks)
         young = track.fit_samples.sum(axis=1) == 0
         whole = end_ns // NS_PER_S % (FIT_S * self._pace) == 0
         if whole or young.any():
             rested = track.calm >= FIT_S // BLOCK_S
             self._fit(track, (rested & whole) | (settled & young), stop, least_w)
-        track.limits = self._limits(track, filled)
+        track.limits = self._limits(track)
         self._rebase(track, track.alarmed_s == 0)
         past = slice(stop - steps.TAIL - ORDER, stop)
         anew = self._kernels.scan(
@@ -245,10 +244,8 @@ class StepStage:
         sums = self._kernels.autocovariance(path_w, ok, order=ORDER)
         count = ok.sum(axis=1)
         teaches = teaches & (2 * count >= self._block_s * self._per_s)
-        fits = np.concatenate([track.fits_w2[:, 1:], sums[:, None, :]], axis=1)
-        track.fits_w2 = np.where(teaches[:, None, None], fits, track.fits_w2)
-        samples = np.concatenate([track.fit_samples[:, 1:], count[:, None]], axis=1)
-        track.fit_samples = np.where(teaches[:, None], samples, track.fit_samples)
+        track.fits_w2 = pushed(track.fits_w2, sums[:, None, :], teaches, axis=1)
+        track.fit_samples = pushed(track.fit_samples, count[:, None], teaches, axis=1)
         total = np.moveaxis(track.fits_w2, 1, 2)
         found = whitening.levinson(_total(total), track.fit_samples.sum(axis=1))
         track.since = np.where(track.sigma_w > 0, track.since, 0)
@@ -257,14 +254,14 @@ class StepStage:
             track.fit_samples.any(axis=1), np.maximum(found.sigma_w, least_w), 0.0
         )
 
-    def _limits(self, track: StepTrack, filled: Any) -> Any:
+    def _limits(self, track: StepTrack) -> Any:
         """Thresholds of all groups at once, as (node, group)."""
         groups, shape = len(self._gaussian), track.limits.shape
         place, scale, on = (np.array(one) for one in zip(*self._gaussian, strict=True))
         short = track.heavy[:, None] | (np.arange(groups) < SHORT_GROUPS)
         prior = (np.tile(place, self._watched), np.tile(scale, self._watched), PRIOR_BLOCKS)
         maxima = track.maxima.reshape(-1, BLOCKS)
-        found = self._kernels.block_moments(maxima, np.repeat(filled, groups, axis=0))
+        found = self._kernels.block_moments(maxima, np.repeat(track.blocks, groups))
         law = extremes.fitted(found, short.ravel(), prior=prior)
         wide = self._pooled(law.scale.reshape(shape) / scale, track.heavy)
         law = law._replace(location=law.location + np.tile(on, self._watched), scale=wide.ravel())

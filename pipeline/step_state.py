@@ -9,7 +9,7 @@ import numpy as np
 
 from operators.steps import GROUPS, TAIL
 
-__all__ = ["BLOCKS", "BLOCK_S", "FITS", "FIT_S", "ORDER", "StepTrack", "start"]
+__all__ = ["BLOCKS", "BLOCK_S", "FITS", "FIT_S", "ORDER", "StepTrack", "pushed", "start"]
 
 # Spans are for ten ticks a second and more; slower sites take them ``layout.pace`` times as long.
 
@@ -103,3 +103,14 @@ def start(watched: int, ring: int, pace: int) -> StepTrack:
         down=np.zeros(watched, bool),
         alarmed_s=np.zeros(watched, np.int64),
     )
+
+
+def pushed(values: Any, newest: Any, rows: Any, *, axis: int) -> Any:
+    """The oldest of some rows gone, their newest behind; other rows as they were."""
+    if not rows.any():
+        return values
+    later = (slice(None),) * axis + (slice(1, None),)
+    moved = np.concatenate([values[later], newest], axis=axis)
+    if not rows.all():
+        moved[~rows] = values[~rows]
+    return moved

@@ -199,7 +199,12 @@ class Kernels(NamedTuple):
     autocovariance: Callable[..., Any]
     """``autocovariance(x_w, valid, *, order) -> (watched, order + 1)``"""
     block_moments: Callable[..., Any]
-    """``block_moments(maxima, filled) -> extremes.Moments``; (watched * group, block) float32."""
+    """
+    ``block_moments(maxima, count) -> extremes.Moments``
+
+    ``maxima`` (watched * group, block) float32, newest last; ``count`` of them count, (watched *
+    group,) int64.
+    """
     spectral_plan: Callable[..., Any]
     """``spectral_plan(design, like) -> plan``: an `oscillations.design` as this one's `periodogram`
     reads it; ``plan.design`` is the design."""

@@ -209,23 +209,22 @@ def lagged(x_w: Any, valid: Any, out: Any) -> None:
             out[row, lag] = _fold(room, n_time - lag)
 
 
-@compiled(types.void(read(f4, 2), read(b1, 2), read(f4, 2), read(f8, 1), f8[:, ::1]))
-def middles(maxima: Any, filled: Any, ordered: Any, levels: Any, out: Any) -> None:
+@compiled(types.void(read(f4, 2), read(i8, 1), read(f4, 2), read(f8, 1), f8[:, ::1]))
+def middles(maxima: Any, counts: Any, ordered: Any, levels: Any, out: Any) -> None:
     """
     `extremes.moments`; ``out`` (channel, 3 + level): count, mean, spread, quantiles.
 
-    ``ordered``: the maxima that count in ascending order, the rest infinite.
+    ``counts``: how many of the newest maxima count. ``ordered``: these in ascending order first.
     """
     room = np.empty(maxima.shape[1])
     for row in range(maxima.shape[0]):
-        y, use, count, blocks = maxima[row], filled[row], 0, maxima.shape[1]
+        y, count, blocks = maxima[row], counts[row], maxima.shape[1]
         for k in range(blocks):
-            count += use[k]
-            room[k] = y[k] if use[k] else 0.0
+            room[k] = y[k] if k >= blocks - count else 0.0
         some = max(count, 1)
         mean = _fold(room, blocks) / some
         for k in range(blocks):
-            off = (y[k] - mean) * (1.0 if use[k] else 0.0)
+            off = y[k] - mean if k >= blocks - count else 0.0
             room[k] = off * off
         out[row, 0], out[row, 1] = count, mean
         out[row, 2] = math.sqrt(_fold(room, blocks) / some)

@@ -118,6 +118,8 @@ def ratios(path: Any, plan: Any, windows: Any, best: Any, place: Any, out: Any) 
     """
     The whole of `reference.scan`, of the nodes of some tiles.
 
+    Nodes without a baseline are whitened only.
+
     ``path``: ways, what was measured, samples since the past counts. ``windows``: `parts` of each
     box, (window, 5): places of newer and older, length of the newer, own length, ticks of the past
     that longer ones need; (group, 2); the first tile and past the last. ``out``: greatest (watched,
@@ -140,13 +142,17 @@ def ratios(path: Any, plan: Any, windows: Any, best: Any, place: Any, out: Any) 
                 z_w[span[0] + j, tail + t] = new_w[LANES * t + j]
         sigma_w, baseline = _gathered(plan[2], span, some), _gathered(plan[4], span, some)
         never, zero = everywhere(np.inf), everywhere(0.0)
-        _boxes(parts, length, ticks, sums)
+        known = False
+        for j in range(span[1]):
+            known |= plan[4][span[0] + j] > 0
+        if known:
+            _boxes(parts, length, ticks, sums)
         found[:] = 0.0
         top = pick(sigma_w, zero, alone / sigma_w, zero)
         since = _gathered(path[2], span, some)
         for group in range(len(groups)):
             limit = _gathered(plan[5][:, group], span, some)
-            for k in range(groups[group, 0], groups[group, 1]):
+            for k in range(groups[group, 0], groups[group, 1] if known else 0):
                 own = float(parts[k, 3])
                 spread_w = sigma_w * root(own * (1.0 + own / baseline))
                 spread_w = pick(sigma_w, zero, pick(baseline, zero, spread_w, never), never)

@@ -27,6 +27,7 @@ from ._sums import counted, node_sums, voted
 __all__ = ["KERNELS", "frame", "kernels", "periodogram", "plan", "scan", "two_threshold"]
 
 _LEVELS = np.array(MIDDLE)
+_AT_ONCE = 1024
 _GROUPS = np.array(_reference_steps.GROUPS, np.int64)
 
 
@@ -208,12 +209,18 @@ def together(x_w: Any, valid: Any, state: DiversityState) -> tuple[Together, Div
     return Together(*(np.array([[share]]) for share in shares)), DiversityState(later_w)
 
 
-def block_moments(maxima: Any, filled: Any) -> Moments:
-    """As `reference.block_moments`."""
+def block_moments(maxima: Any, count: Any) -> Moments:
+    """As `reference.block_moments`; so many rows at a time that the caches hold them."""
     out = np.empty((maxima.shape[0], 3 + len(_LEVELS)))
-    ordered = np.sort(np.where(filled, maxima, np.float32(np.inf)), axis=-1)
-    maxima, filled = np.ascontiguousarray(maxima), np.ascontiguousarray(filled)
-    middles(maxima, filled, ordered, _LEVELS, out)
+    maxima, count = np.ascontiguousarray(maxima), np.ascontiguousarray(count)
+    for first in range(0, len(maxima), _AT_ONCE):
+        rows = slice(first, first + _AT_ONCE)
+        part, some = maxima[rows], count[rows]
+        most, least = int(some.max()), int(some.min())
+        ordered = part[:, part.shape[1] - most :]
+        if most > least:
+            ordered = np.where(np.arange(most) >= most - some[:, None], ordered, np.float32(np.inf))
+        middles(part, some, np.sort(ordered, axis=-1), _LEVELS, out[rows])
     return Moments(out[:, 0], out[:, 1], out[:, 2], out[:, 3:])
 
 

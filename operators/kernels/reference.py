@@ -102,10 +102,11 @@ def scan(path_w: Any, path_ok: Any, past_z_w: Any, since: Any, plan: StepPlan) -
     return Scan(view.up, view.down, view.up_window, view.down_window, greatest, z_w)
 
 
-def block_moments(maxima: Any, filled: Any) -> extremes.Moments:
-    """`extremes.moments` of maxima as they are remembered."""
-    xp = array_namespace(maxima)
-    return extremes.moments(xp.astype(maxima, xp.float64), filled)
+def block_moments(maxima: Any, count: Any) -> extremes.Moments:
+    """`extremes.moments` of maxima as they are remembered, the newest ``count`` of each row."""
+    xp, blocks = array_namespace(maxima), maxima.shape[1]
+    age = xp.arange(blocks, 0, -1, dtype=count.dtype, device=device(count))
+    return extremes.moments(xp.astype(maxima, xp.float64), age <= count[:, None])
 
 
 def periodogram(
