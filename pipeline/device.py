@@ -27,9 +27,9 @@ __all__ = ["CPU", "Device", "choose"]
 
 _CUDA = re.compile(r"cuda:(\d{1,3})")
 PROBE_SAMPLES = 1000
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_LARGEST_BYTES, _KEPT_BYTES = 1 << 25, 1 << 30
-"""Blocks up to the first come from the heap (the most glibc takes), which keeps the second."""
+_TRIM_THRESHOLD, _MMAP_MOST = -1, -4
+_KEPT_BYTES = (1 << 31) - 1
+"""Blocks of any size come from the heap, which keeps so much (the most glibc takes)."""
 
 
 def _reference() -> Kernels:
@@ -83,7 +83,7 @@ def _keep_freed() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return
-    mallopt(_MMAP_THRESHOLD, _LARGEST_BYTES)
+    mallopt(_MMAP_MOST, 0)
     mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
 
 

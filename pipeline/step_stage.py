@@ -231,12 +231,8 @@ class StepStage:
         track.limits = self._limits(track)
         self._rebase(track, track.alarmed_s == 0)
         past = slice(stop - steps.TAIL - ORDER, stop)
-        anew = self._kernels.scan(
-            track.path_w[:, past], track.path_ok[:, past],
-            np.zeros_like(track.innovations_w), track.since,
-            _plan(track)._replace(baseline=np.zeros(self._watched)),
-        )  # fmt: skip
-        track.innovations_w = anew.innovations_w[:, -steps.TAIL :]
+        way = (track.path_w[:, past], track.path_ok[:, past])
+        track.innovations_w = self._kernels.innovations(*way, _plan(track))
 
     def _fit(self, track: StepTrack, teaches: Any, stop: int, least_w: float) -> None:
         stretch = slice(stop - FIT_S * self._pace * self._per_s, stop)

@@ -4,15 +4,15 @@ The hot path behind one signature: what every device must be able to compute, an
 `reference` is made of the operators, for any array library; `cpu` is compiled by Numba. A device
 brings its own (`pipeline/device.py` chooses, once); nobody asks afterwards which it is. Arrays in,
 arrays and state out; the given state is not written to. All are C-contiguous, time comes last.
-Power is float64 but where it is remembered (float32, ADR 0021). ``scan``, ``two_threshold``,
-``autocovariance`` and ``block_moments`` get host arrays on every device: few rows, whose thresholds
-the host decides. Sums go in an order that depends on their members alone, so that the cut of the
-stream does not change a bit. How near
+Power is float64 but where it is remembered (float32, ADR 0021). ``scan`` to ``block_moments`` get
+host arrays on every device: few rows, whose thresholds the host decides. Sums go in an order that
+depends on their members alone, so that the cut of the stream does not change a bit. How near
 kernels are to the reference: `tolerances`.
 
 ==============  ==============================================================================
 ``frame``       tick means -> sums up the tree, masked differences, peaks of leaves, votes
 ``scan``        ways of the watched nodes -> innovations and the largest likelihood ratios
+``innovations`` the first of these by themselves
 ``two_threshold`` on and off (`trigger.two_threshold`)
 ``autocovariance`` of the watched nodes' ways (`whitening.autocovariance`)
 ``block_moments`` of what thresholds are fitted to (`extremes.moments`)
@@ -194,6 +194,8 @@ class Kernels(NamedTuple):
     ``order`` ticks of the past first. ``past_z_w`` (watched, TAIL) float64. ``since`` (watched,)
     int64: samples since the past counts, before this frame. ``plan`` `StepPlan`.
     """
+    innovations: Callable[..., Any]
+    """``innovations(path_w, path_ok, plan) -> (watched, time)``: those of `scan`, W."""
     two_threshold: Callable[..., Any]
     """``two_threshold(statistic, state, *, threshold_on, threshold_off) -> (active, state)``"""
     autocovariance: Callable[..., Any]

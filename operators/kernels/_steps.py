@@ -12,7 +12,7 @@ from ._lanes import LANES, everywhere, greater, lesser, load, pick, root, size, 
 from ._tables import room
 from ._tiles import columns, rows
 
-__all__ = ["ratios", "switched"]
+__all__ = ["ratios", "switched", "whitened"]
 
 
 @inner
@@ -118,8 +118,6 @@ def ratios(path: Any, plan: Any, windows: Any, best: Any, place: Any, out: Any) 
     """
     The whole of `reference.scan`, of the nodes of some tiles.
 
-    Nodes without a baseline are whitened only.
-
     ``path``: ways, what was measured, samples since the past counts. ``windows``: `parts` of each
     box, (window, 5): places of newer and older, length of the newer, own length, ticks of the past
     that longer ones need; (group, 2); the first tile and past the last. ``out``: greatest (watched,
@@ -142,17 +140,13 @@ def ratios(path: Any, plan: Any, windows: Any, best: Any, place: Any, out: Any) 
                 z_w[span[0] + j, tail + t] = new_w[LANES * t + j]
         sigma_w, baseline = _gathered(plan[2], span, some), _gathered(plan[4], span, some)
         never, zero = everywhere(np.inf), everywhere(0.0)
-        known = False
-        for j in range(span[1]):
-            known |= plan[4][span[0] + j] > 0
-        if known:
-            _boxes(parts, length, ticks, sums)
+        _boxes(parts, length, ticks, sums)
         found[:] = 0.0
         top = pick(sigma_w, zero, alone / sigma_w, zero)
         since = _gathered(path[2], span, some)
         for group in range(len(groups)):
             limit = _gathered(plan[5][:, group], span, some)
-            for k in range(groups[group, 0], groups[group, 1] if known else 0):
+            for k in range(groups[group, 0], groups[group, 1]):
                 own = float(parts[k, 3])
                 spread_w = sigma_w * root(own * (1.0 + own / baseline))
                 spread_w = pick(sigma_w, zero, pick(baseline, zero, spread_w, never), never)
@@ -163,6 +157,19 @@ def ratios(path: Any, plan: Any, windows: Any, best: Any, place: Any, out: Any) 
                 greatest[span[0] + j, group] = tops[j]
             top = zero
         _told(found, ticks, span, best, place)
+
+
+@compiled(
+    types.void(types.Tuple((read(f8, 2), read(b1, 2))), _PLAN, types.UniTuple(i8, 2), f8[:, ::1])
+)
+def whitened(path: Any, plan: Any, tiles: Any, out: Any) -> None:
+    """`reference.innovations` of the nodes of some tiles."""
+    width = LANES * path[0].shape[1]
+    new_w, way_w, run, some = room(width), room(width), room(width), room(LANES)
+    for tile in range(tiles[0], tiles[1]):
+        span = (LANES * tile, min(LANES, out.shape[0] - LANES * tile))
+        _whitened(path, span, plan, (new_w, way_w, run, some))
+        rows(new_w, 0, span, out)
 
 
 @compiled(types.void(read(f8, 2), b1[::1], f8, f8, b1[:, ::1]))

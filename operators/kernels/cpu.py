@@ -21,7 +21,7 @@ from ._frame import folded
 from ._lanes import LANES
 from ._periodogram import periodogram, plan
 from ._seconds import lagged, means, medians, middles, pushed, slowed, stats
-from ._steps import ratios, switched
+from ._steps import ratios, switched, whitened
 from ._sums import counted, node_sums, voted
 
 __all__ = ["KERNELS", "frame", "kernels", "periodogram", "plan", "scan", "two_threshold"]
@@ -129,6 +129,16 @@ def scan(
     return Scan(best[0], best[1], place[0], place[1], greatest, z_w)
 
 
+def innovations(path_w: Any, path_ok: Any, plan: StepPlan, *, share: Any = alone) -> Any:
+    """As `reference.innovations`; nodes are shared."""
+    rows, order = plan.coefficients.shape
+    out = np.empty((rows, path_w.shape[1] - order))
+    path = (np.ascontiguousarray(path_w), np.ascontiguousarray(path_ok))
+    judged = tuple(plan)
+    share(lambda *tiles: whitened(path, judged, tiles, out), -(-rows // LANES), out.size)
+    return out
+
+
 def two_threshold(
     statistic: Any, state: Any, *, threshold_on: float, threshold_off: float
 ) -> tuple[Any, Any]:
@@ -232,6 +242,7 @@ def kernels(share: Any) -> Kernels:
     """The same, with rows shared: ``share(job, count, numbers)`` calls ``job(first, last)``."""
     return KERNELS._replace(
         scan=functools.partial(scan, share=share),
+        innovations=functools.partial(innovations, share=share),
         periodogram=functools.partial(periodogram, share=share),
     )
 
@@ -240,6 +251,7 @@ KERNELS = Kernels(
     "numba",
     frame,
     scan,
+    innovations,
     two_threshold,
     autocovariance,
     block_moments,

@@ -79,18 +79,28 @@ def _together(leaf_w: Any, ok: Any, threshold_w: Any, plan: FramePlan, channels:
     return xp.where(count >= plan.least, together, xp.zeros_like(together))
 
 
-def scan(path_w: Any, path_ok: Any, past_z_w: Any, since: Any, plan: StepPlan) -> Scan:
-    """Innovations of the newest ticks about the baseline, and what their windows say."""
+def _whitened(path_w: Any, path_ok: Any, plan: StepPlan) -> tuple[Any, Any]:
+    """Bounded innovations of the newest ticks; the largest of each node before it was bounded."""
     xp, order = array_namespace(path_w), plan.coefficients.shape[-1]
     tail = (path_w[:, :order], path_ok[:, :order])
     new_w, known = whitening.innovations(
         path_w[:, order:], path_ok[:, order:], tail, plan.coefficients
     )
     new_w = xp.where(known, new_w - plan.offset_w[:, None], xp.zeros_like(new_w))
+    bound_w, alone_w = plan.bound_w[:, None], xp.max(xp.abs(new_w), axis=1)
+    return xp.minimum(xp.maximum(new_w, -bound_w), bound_w), alone_w
+
+
+def innovations(path_w: Any, path_ok: Any, plan: StepPlan) -> Any:
+    """Bounded innovations of the newest ticks about the baseline."""
+    return _whitened(path_w, path_ok, plan)[0]
+
+
+def scan(path_w: Any, path_ok: Any, past_z_w: Any, since: Any, plan: StepPlan) -> Scan:
+    """Innovations of the newest ticks about the baseline, and what their windows say."""
+    xp, (new_w, alone_w) = array_namespace(path_w), _whitened(path_w, path_ok, plan)
     spread_w = xp.where(plan.sigma_w > 0, plan.sigma_w, xp.full_like(plan.sigma_w, xp.inf))
-    alone = xp.max(xp.abs(new_w), axis=1) / spread_w
-    bound_w = plan.bound_w[:, None]
-    new_w = xp.minimum(xp.maximum(new_w, -bound_w), bound_w)
+    alone = alone_w / spread_w
     z_w = xp.concat([past_z_w, new_w], axis=1)
     ticks = xp.arange(1, new_w.shape[1] + 1, dtype=since.dtype, device=device(since))
     view = steps.likelihood_ratio(
@@ -156,6 +166,7 @@ KERNELS = Kernels(
     "reference",
     frame,
     scan,
+    innovations,
     trigger.two_threshold,
     whitening.autocovariance,
     block_moments,

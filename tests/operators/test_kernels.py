@@ -136,6 +136,9 @@ def test_scan(rows, ticks):
     found, expected = cpu.scan(*given, plan), reference.scan(*given, plan)
     for name, a, b in zip(found._fields, found, expected, strict=True):
         near(a, b, CPU["scan"], name)
+    alone = cpu.KERNELS.innovations(*given[:2], plan), reference.innovations(*given[:2], plan)
+    near(*alone, CPU["innovations"])
+    near(alone[0], found.innovations_w[:, steps.TAIL :], CPU["innovations"])
 
 
 def test_two_threshold():
