@@ -9,7 +9,7 @@ import numpy as np
 
 from operators import decimation, ramps
 from operators import steps as _reference_steps
-from operators._arrays import narrow, widen
+from operators._arrays import narrow
 from operators.diversity import DiversityState, Together
 from operators.extremes import MIDDLE, Moments
 from operators.noise import NoiseState
@@ -22,7 +22,8 @@ from ._lanes import LANES
 from ._periodogram import periodogram, plan
 from ._seconds import lagged, means, medians, middles, pushed, slowed, stats
 from ._steps import ratios, switched, whitened
-from ._sums import counted, node_sums, voted
+from ._sums import counted
+from ._votes import moved_together
 
 __all__ = ["KERNELS", "frame", "kernels", "periodogram", "plan", "scan", "two_threshold"]
 
@@ -94,20 +95,13 @@ def _together(
     new: tuple[Any, Any], old: tuple[Any, Any], peak_w: Any, threshold_w: Any, plan: FramePlan
 ) -> Any:
     """Synchrony of every node; nothing is added up while no leaf has moved."""
-    shape, lag = (len(plan.counts), new[0].shape[1]), plan.per_s
-    if not any((peak_w[:, k] >= threshold_w).any() for k in range(peak_w.shape[1])):
-        return np.zeros(shape)
-    way_w = widen(np.concatenate([old[0][:, -lag:], new[0]], axis=1))
-    moved_w, known = way_w[:, lag:] - way_w[:, : shape[1]], _both(new[1], old[1], lag)
-    votes = tuple(np.zeros_like(moved_w) for _ in range(3))
-    voted((moved_w, known), plan.leaves, threshold_w, votes)
-    tree = (plan.leaf_tree.first, plan.leaf_tree.index)
-    up_w, down_w, count = (np.empty(shape) for _ in range(3))
-    for rows, out in zip(votes, (up_w, down_w, count), strict=True):
-        node_sums(rows, tree, out)
-    total_w = up_w + down_w
-    together = np.maximum(up_w, down_w) / np.where(total_w > 0, total_w, 1.0)
-    return np.where((count >= plan.least) & (total_w > 0), together, 0.0)
+    out = np.zeros((len(plan.counts), new[0].shape[1]))
+    if any((peak_w[:, k] >= threshold_w).any() for k in range(peak_w.shape[1])):
+        tree = (plan.leaf_tree.first, plan.leaf_tree.index)
+        moved_together(
+            new, old, (peak_w, threshold_w), (*tree, plan.leaves, plan.per_s, plan.least), out
+        )
+    return out
 
 
 def scan(

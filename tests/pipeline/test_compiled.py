@@ -53,7 +53,7 @@ def test_nothing_is_left_to_compile() -> None:
         if hasattr(value, "py_func")
     ]
     eager = {k.py_func.__name__: k for k in kernels if not k._can_compile}
-    assert {"look", "ratios", "node_sums", "voted", "together", "pushed", "powers"} <= set(eager)
+    assert {"look", "ratios", "folded", "together", "pushed", "powers"} <= set(eager)
     assert all(k.signatures for k in eager.values())
     assert CPU.kernels().name == cpu.KERNELS.name == "numba"
     with pytest.raises(TypeError, match="No matching definition"):
