@@ -92,13 +92,13 @@ def second_stats(
         for out, found in zip((mean_w, min_w, max_w), stats, strict=True):
             out[:, rows] = found[here].T
         share[:, rows] = count[here].T / grid.rate
-    second_w, together = parts["second_w"], parts["synchrony"]
-    all_ = np.ones(second_w.shape, bool)
-    _, least_w, most_w, _ = kernels.second_stats(second_w, all_, samples_per_second=per_s)
+    all_ = np.ones(parts["second_w"].shape, bool)
+    (least_w, most_w), (_, most) = (
+        kernels.second_stats(parts[name], all_, samples_per_second=per_s)[1:3]
+        for name in ("second_w", "synchrony")
+    )
     rise_w, fall_w = np.maximum(most_w.T, 0.0), np.maximum(-least_w.T, 0.0)
-    most = together.reshape(len(together), -1, per_s)
-    most = np.ascontiguousarray(most.max(axis=2).T) if together.any() else most[:, :, 0].T
-    columns = (mean_w, min_w, max_w, rise_w, fall_w, share, most)
+    columns = (mean_w, min_w, max_w, rise_w, fall_w, share, most.T)
     rows = ([end_ns, *(column[k] for column in columns)] for k, end_ns in enumerate(ends_ns))
     return [Second._make([*row, None]) for row in rows]
 
