@@ -25,7 +25,6 @@ import msgspec
 import numpy as np
 
 from operators import oscillations
-from operators._arrays import narrow
 from operators._oscillation_design import PAD
 from pipeline.align_state import Block
 from pipeline.clock import stopwatch
@@ -43,9 +42,8 @@ from replay.suite.sites import RACK_HZ, layout_of
 from schemas.topology import Topology
 from schemas.units import NS_PER_S
 from tests.bench.figures import Figure, machine, table
-from tests.bench.kernels import OUT, T0_NS, copied, racks, spent_s
+from tests.bench.kernels import OUT, T0_NS, WARM_S, copied, noise_w, racks, spent_s
 
-WARM_S = 20
 TIMES = 3
 
 
@@ -60,15 +58,9 @@ def site(count: int, rack_hz: int) -> SiteLayout:
 
 def blocks(layout: SiteLayout, seconds: int, cut_s: int) -> Iterator[Block]:
     """Noise of 50 W on every channel, in hops of ``cut_s``."""
-    rng, distinct = np.random.default_rng(2), 4
-    power_w = {
-        g.level: [
-            narrow(rng.normal(8e4, 50, (g.channels, g.rate * cut_s))) for _ in range(distinct)
-        ]
-        for g in layout.grids
-    }
+    rng = np.random.default_rng(2)
     for n in range(seconds // cut_s):
-        now_w = {level: x[n % distinct] for level, x in power_w.items()}
+        now_w = {g.level: noise_w(rng, 8e4, 50, (g.channels, g.rate * cut_s)) for g in layout.grids}
         valid = {level: np.ones(x.shape, bool) for level, x in now_w.items()}
         t0_ns = T0_NS + n * cut_s * NS_PER_S
         yield Block(t0_ns, cut_s * layout.ticks_per_s, now_w, valid, {}, restart=False)
