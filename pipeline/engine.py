@@ -82,7 +82,7 @@ class Engine:
             **self._ingest.start(),
             noise=noise.start(leaves, memory_s=NOISE_S),
             peaks=[],
-            known_s=np.zeros(len(layout.leaves), np.int64),
+            known_s=np.zeros(len(layout.leaves), np.int16),
             diversity=diversity.start(leaves, window=self.detect.diversity_window_s),
             spectra=self._spectra.start(),
             pending=[],
@@ -217,7 +217,7 @@ class Engine:
         means_w, _ = kernels.frame_means(x, np.ones_like(x, bool), samples_per_frame=grid.rate)
         peak_w = parts["peak_w"]
         known = peak_w >= 0
-        known_s = state.known_s[:, None] + np.add.accumulate(known, axis=1)
+        known_s = state.known_s[:, None] + np.add.accumulate(known, axis=1, dtype=np.int16)
         cold = np.count_nonzero(known_s < detect.warm_s, axis=0)
         state.known_s = np.minimum(known_s[:, -1], NOISE_S)
         state.peaks = [*state.peaks, *np.ascontiguousarray(narrow(peak_w).T)]

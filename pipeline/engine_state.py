@@ -52,7 +52,7 @@ class EngineState:
     peaks: list[Any]
     """Leaves' peaks of the seconds since the last whole ten, which `noise` does not have yet."""
     known_s: Any
-    """Seconds behind what is known of a leaf's noise, those too; (leaf,) int64, on the host."""
+    """Seconds behind what is known of a leaf's noise, those too; (leaf,) int16, on the host."""
     moved_threshold_w: Any
     steps: StepTrack
     diversity: diversity.DiversityState

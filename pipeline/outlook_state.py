@@ -144,7 +144,7 @@ def book(horizons: int) -> Book:
         np.zeros((regimes, horizons, 7)),
         0.0,
         -1,
-        np.zeros((KEPT_HOURS, horizons), np.int64),
-        np.zeros((KEPT_HOURS, horizons), np.int64),
+        np.zeros((KEPT_HOURS, horizons), np.int32),
+        np.zeros((KEPT_HOURS, horizons), np.int32),
         np.zeros((KEPT_HOURS, methods + 1, horizons)),
     )  # fmt: skip

@@ -17,6 +17,7 @@ import ast
 import dataclasses
 import functools
 import hashlib
+import math
 import struct
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -37,7 +38,8 @@ __all__ = [
 MAGIC = b"LKSTEP\x00\x01"
 DIGEST_BYTES = 32
 HEADER = struct.Struct("<I")
-ARRAY, SCALAR = 1, 2
+ARRAY, SCALAR, FLAGS = 1, 2, 3
+"""Extensions; flags are an array of bool, eight in a byte."""
 
 T = TypeVar("T")
 
@@ -146,9 +148,12 @@ def _to_extension(value: Any) -> msgspec.msgpack.Ext:
         msg = f"a state cannot hold {what}; use numbers, text, records or arrays of numbers"
         raise TypeError(msg)
     code = ARRAY if isinstance(value, np.ndarray) else SCALAR
+    if code == ARRAY and value.dtype == bool:
+        code, raw = FLAGS, np.packbits(value).tobytes()
+    else:
+        raw = value.tobytes()
     head = f"{_descr(value.dtype)};{','.join(map(str, value.shape))}".encode()
-    data = b"".join((HEADER.pack(len(head)), head, value.tobytes()))
-    return msgspec.msgpack.Ext(code, data)
+    return msgspec.msgpack.Ext(code, b"".join((HEADER.pack(len(head)), head, raw)))
 
 
 def _from_extension(code: int, data: memoryview) -> Any:
@@ -158,6 +163,8 @@ def _from_extension(code: int, data: memoryview) -> Any:
     dtype = _dtype(descr)
     sizes = tuple(int(n) for n in shape.split(",")) if shape else ()
     raw = np.frombuffer(data[start:], np.uint8).copy()  # writable, and aligned again
+    if code == FLAGS:
+        return np.unpackbits(raw, count=math.prod(sizes)).view(bool).reshape(sizes)
     array = raw.view(dtype).reshape(sizes) if dtype.itemsize else np.zeros(sizes, dtype)
     return array if code == ARRAY else array[()]
 

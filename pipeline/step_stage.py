@@ -241,7 +241,9 @@ class StepStage:
         count = ok.sum(axis=1)
         teaches = teaches & (2 * count >= self._block_s * self._per_s)
         track.fits_w2 = pushed(track.fits_w2, sums[:, None, :], teaches, axis=1)
-        track.fit_samples = pushed(track.fit_samples, count[:, None], teaches, axis=1)
+        track.fit_samples = pushed(
+            track.fit_samples, count[:, None].astype(np.int32), teaches, axis=1
+        )
         total = np.moveaxis(track.fits_w2, 1, 2)
         found = whitening.levinson(_total(total), track.fit_samples.sum(axis=1))
         track.since = np.where(track.sigma_w > 0, track.since, 0)

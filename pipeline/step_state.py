@@ -84,7 +84,7 @@ def start(watched: int, ring: int, pace: int) -> StepTrack:
         coefficients=np.zeros((watched, ORDER)),
         sigma_w=np.zeros(watched),
         fits_w2=np.zeros((watched, FITS, ORDER + 1)),
-        fit_samples=np.zeros((watched, FITS), np.int64),
+        fit_samples=np.zeros((watched, FITS), np.int32),
         means_w=np.zeros((watched, means_s)),
         usable=np.zeros((watched, means_s), bool),
         base_w=np.zeros(watched),
