@@ -147,11 +147,10 @@ def _to_extension(value: Any) -> msgspec.msgpack.Ext:
         what = getattr(value, "dtype", type(value).__name__)
         msg = f"a state cannot hold {what}; use numbers, text, records or arrays of numbers"
         raise TypeError(msg)
-    code = ARRAY if isinstance(value, np.ndarray) else SCALAR
-    if code == ARRAY and value.dtype == bool:
+    if isinstance(value, np.ndarray) and value.dtype == bool:
         code, raw = FLAGS, np.packbits(value).tobytes()
     else:
-        raw = value.tobytes()
+        code, raw = ARRAY if isinstance(value, np.ndarray) else SCALAR, value.tobytes()
     head = f"{_descr(value.dtype)};{','.join(map(str, value.shape))}".encode()
     return msgspec.msgpack.Ext(code, b"".join((HEADER.pack(len(head)), head, raw)))
 
