@@ -128,6 +128,5 @@ def moved_together(new: Any, old: Any, moves: Any, tables: Any, out: Any) -> Non
             some[node] = held > 0
             if held and members > 1:
                 _taken(stack, held, sums[node])
-                _share(sums[node], least, out, node, at)
-            elif held:
+            if held:
                 _share(sums[node], least, out, node, at)

@@ -68,6 +68,9 @@ ARRAYS = [
     np.float64(2.5),
     np.int64(-1),
     np.bool_(True),
+    np.array(True),
+    np.zeros((0, 3), bool),
+    np.asfortranarray(np.arange(27).reshape(3, 9) % 2 == 0),
 ]
 
 
