@@ -51,10 +51,9 @@ FROZEN = 4.0
 """Above this many times what was expected a bin teaches nothing."""
 CLIP = 13.0
 """Most that one look adds to a sum: a single step or dip cannot reach the threshold alone."""
-LEAST_W2 = 1e-12
-"""Noise is no less: a microwatt is below what any meter resolves."""
-FULL = 1.01
-"""The sums stop at this share of their threshold, to come down as soon as the line is over."""
+FULL, LEAST_W2 = 1.01, 1e-12
+"""The sums stop at this share of their threshold, to come down as soon as the line is over.
+Noise is no less than so many W^2: a microwatt is below what any meter resolves."""
 
 
 class OscillationState(NamedTuple):
