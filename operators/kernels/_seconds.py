@@ -65,7 +65,7 @@ def means(x_w: Any, valid: Any, length: int, mean_w: Any, some: Any) -> None:
     for tile in range((x_w.shape[0] + LANES - 1) // LANES):
         span = (LANES * tile, min(LANES, x_w.shape[0] - LANES * tile))
         if _whole(ok, x_w.shape[1], span):
-            columns(x_w, span, 0, y, 0)
+            columns(x_w, span, y, 0)
             for frame in range(mean_w.shape[1]):
                 store(found, LANES * frame, _folded(y, frame * length, length) / float(length))
             rows(found, 0, span, mean_w)
@@ -107,7 +107,7 @@ def stats(x_w: Any, valid: Any, length: int, out: Any, counts: Any) -> None:
     for tile in range((x_w.shape[0] + LANES - 1) // LANES):
         span = (LANES * tile, min(LANES, x_w.shape[0] - LANES * tile))
         if span[1] == LANES and _whole(ok, x_w.shape[1], span):
-            columns(x_w, span, 0, y, 0)
+            columns(x_w, span, y, 0)
             for second in range(counts.shape[0]):
                 low, high, first = everywhere(np.inf), everywhere(-np.inf), second * length
                 for k in range(length):
@@ -175,7 +175,7 @@ def medians(peaks_w: Any, warm_s: Any, out: Any) -> None:
     y = room(LANES * memory_s)
     for tile in range((count + LANES - 1) // LANES):
         span = (LANES * tile, min(LANES, count - LANES * tile))
-        columns(peaks_w, span, 0, y, 0)
+        columns(peaks_w, span, y, 0)
         for j in range(span[1]):
             for k in range(memory_s - warm_s[span[0] + j]):
                 y[LANES * k + j] = np.inf

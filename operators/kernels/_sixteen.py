@@ -45,7 +45,7 @@ def _high(builder: Any, x: Any, yes: int, no: int) -> Any:
 
 
 def _scaled(builder: Any, x: Any, exponent: Any) -> Any:
-    """X with another exponent."""
+    """The number x with another exponent."""
     fraction = builder.and_(_int(builder, x), _shape.whole(_FRACTION))
     return _float(builder, builder.or_(fraction, exponent))
 

@@ -157,8 +157,8 @@ def look(seen: Any, old: Any, new: Any, tables: Any, out: Any, tiles: Any) -> No
     told = room(2 * size if said.shape[1] else 0)
     for tile in range(tiles[0], tiles[1]):
         span = (LANES * tile, min(LANES, count - LANES * tile))
-        columns(old[0], span, 0, past, 0)
-        columns(old[1], span, 0, sums, 0)
+        columns(old[0], span, past, 0)
+        columns(old[1], span, sums, 0)
         learned = old[2]
         for hop in range(hops):
             at = (hop * whole + tile) * size

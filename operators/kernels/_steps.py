@@ -39,7 +39,7 @@ def _whitened(path: Any, span: Any, plan: Any, work: Any) -> Any:
     (z_w, way_w, run, some), (coefficients, offsets, _, bounds) = work, plan[:4]
     order, ticks = coefficients.shape[1], path[0].shape[1] - coefficients.shape[1]
     offset_w, bound_w = _gathered(offsets, span, some), _gathered(bounds, span, some)
-    columns(path[0], span, 0, way_w, 0)
+    columns(path[0], span, way_w, 0)
     _runs(path[1], span, run)
     for t in range(ticks):
         store(z_w, LANES * t, load(way_w, LANES * (order + t)))
@@ -132,7 +132,7 @@ def ratios(path: Any, plan: Any, windows: Any, best: Any, place: Any, out: Any) 
     some, tops = room(LANES), room(LANES)
     for tile in range(tiles[0], tiles[1]):
         span = (LANES * tile, min(LANES, count - LANES * tile))
-        columns(z_w, span, 0, sums, 0)
+        columns(z_w, span, sums, 0)
         alone = _whitened(path, span, plan, (new_w, way_w, run, some))
         sums[LANES * tail : LANES * length] = new_w[: LANES * ticks]
         for j in range(span[1]):

@@ -38,7 +38,7 @@ def push(rows: Any, stack: Any, member: Any) -> None:
 
 @inner
 def popped(stack: Any, members: Any, rows: Any) -> None:
-    """The sums of all members."""
+    """The sums of all members, of the levels whose bits are in ``members``."""
     size = len(rows)
     for k in range(0, size, LANES):
         total, some, level = everywhere(0.0), False, 0

@@ -82,23 +82,19 @@ MOVED = types.Tuple((f4[:, ::1], f4[:, ::1], i8[:, ::1]))
 """The same, moved on."""
 
 
-def aligned(count: int) -> Any:
-    """So many numbers from the begin of a line on; (count,) float32."""
-    found = np.empty(count + _sixteen.LANES, np.float32)
-    return found[(-found.ctypes.data % LINE_BYTES) // 4 :][:count]
+def _room(lanes: int, number: Any) -> Any:
+    """So many numbers from the begin of a line on, which holds ``lanes`` of them; (count,)."""
+
+    @inner
+    def room(count: Any) -> Any:
+        found = np.empty(count + lanes, number)
+        place = (-found.ctypes.data % LINE_BYTES) * lanes // LINE_BYTES
+        return found[place : place + count]
+
+    return room
 
 
-@inner
-def room(count: Any) -> Any:
-    """The same, within a kernel; float64."""
-    found = np.empty(count + _lanes.LANES)
-    place = (-found.ctypes.data % LINE_BYTES) // 8
-    return found[place : place + count]
-
-
-@inner
-def room_16(count: Any) -> Any:
-    """And float32."""
-    found = np.empty(count + _sixteen.LANES, np.float32)
-    place = (-found.ctypes.data % LINE_BYTES) // 4
-    return found[place : place + count]
+room, room_16 = _room(_lanes.LANES, np.float64), _room(_sixteen.LANES, np.float32)
+"""Within kernels: ``room(count)``."""
+aligned = room_16.py_func
+"""The same outside of them."""

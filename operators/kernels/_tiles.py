@@ -25,18 +25,18 @@ def _made(count: int, turned: Any) -> tuple[Any, Any]:
     """``columns`` and ``rows`` for so many lanes."""
 
     @inner
-    def columns(source: Any, span: Any, first: Any, out: Any, to: Any) -> None:
+    def columns(source: Any, span: Any, out: Any, to: Any) -> None:
         start, live = span
         width = source.shape[1]
-        k, base = first, start * width
+        k, base = 0, start * width
         if live == count:
-            while k < width and width - first >= count:
+            while k < width and width >= count:
                 k = min(k, width - count)  # the last of them once more
-                turned(source, out, (base + k, width, count * (to + k - first), count))
+                turned(source, out, (base + k, width, count * (to + k), count))
                 k += count
         while k < width:
             for j in range(count):
-                out[count * (to + k - first) + j] = source[start + min(j, live - 1), k]
+                out[count * (to + k) + j] = source[start + min(j, live - 1), k]
             k += 1
 
     @inner
@@ -60,9 +60,8 @@ def _made(count: int, turned: Any) -> tuple[Any, Any]:
 columns, rows = _made(_lanes.LANES, _lanes.turned)
 columns_16, rows_16 = _made(_sixteen.LANES, _sixteen.turned)
 """
-``columns(source, span, first, out, to)``: columns of ``span[1]`` rows from ``span[0]`` on into
-lanes, from lane group ``to`` on, from column ``first`` on. Where a tile has fewer rows than lanes,
-its last row fills the rest.
+``columns(source, span, out, to)``: columns of ``span[1]`` rows from ``span[0]`` on into lanes, from
+lane group ``to`` on. Where a tile has fewer rows than lanes, its last row fills the rest.
 
 ``rows(source, at, span, out)``: lanes from number ``at`` on into ``span[1]`` rows of ``out`` from
 ``span[0]`` on.

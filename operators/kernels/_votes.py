@@ -13,7 +13,9 @@ import numpy as np
 from numba import types
 
 from ._compiled import b1, compiled, f4, f8, i8, inner, read
-from ._sums import DEPTH
+from ._lanes import LANES
+from ._sums import DEPTH, popped
+from ._tables import room
 
 __all__ = ["moved_together"]
 
@@ -23,8 +25,8 @@ ROWS = 3
 @inner
 def _vote(row: Any, new: Any, old: Any, rules: Any, out: Any) -> None:
     """One leaf's rise, fall and count at each tick of a second into ``out``."""
-    at, lag, limit_w = rules
-    ticks, depth = len(out) // ROWS, old[0].shape[1]
+    at, ticks, lag, limit_w = rules
+    depth = old[0].shape[1]
     for k in range(ticks):
         t = at + k
         ok = new[1][row, t]
@@ -61,22 +63,9 @@ def _put(stack: Any, member: Any, held: Any, here: Any, rows: Any) -> Any:
 
 
 @inner
-def _taken(stack: Any, held: Any, out: Any) -> None:
-    """The sums of all levels."""
-    some, level, size = False, 0, len(out)
-    while held >> level:
-        if (held >> level) & 1:
-            for k in range(size):
-                part = stack[level * size + k]
-                out[k] = part + out[k] if some else part
-            some = True
-        level += 1
-
-
-@inner
-def _share(sums: Any, least: Any, out: Any, node: Any, at: Any) -> None:
-    """`synchrony.synchrony` of one node, where as many as ``least`` moved."""
-    ticks = len(sums) // ROWS
+def _share(sums: Any, least: Any, out: Any, node: Any, span: Any) -> None:
+    """`synchrony.synchrony` of one node at some ticks, where as many as ``least`` moved."""
+    at, ticks = span
     for k in range(ticks):
         up_w, down_w = sums[k], sums[ticks + k]
         if sums[2 * ticks + k] >= least and up_w + down_w > 0:
@@ -103,10 +92,10 @@ def moved_together(new: Any, old: Any, moves: Any, tables: Any, out: Any) -> Non
     (peaks, limits_w), (first, index, leaves, per_s, least) = moves, tables
     channels, seconds = new[0].shape[0], peaks.shape[1]
     ticks = out.shape[1] // seconds
-    size = ROWS * ticks
+    size = (ROWS * ticks + LANES - 1) // LANES * LANES
     moved, some = np.empty(channels, np.bool_), np.empty(out.shape[0], np.bool_)
-    sums, stack, rows = np.empty((out.shape[0], size)), np.empty(DEPTH * size), np.empty(size)
-    moved[:] = False
+    sums, stack, rows = np.empty((out.shape[0], size)), room(DEPTH * size), room(size)
+    moved[:], rows[:] = False, 0.0
     for second in range(seconds):
         for leaf in range(len(limits_w)):
             moved[leaves[0] + leaf] = peaks[leaf, second] >= limits_w[leaf]
@@ -120,13 +109,13 @@ def moved_together(new: Any, old: Any, moves: Any, tables: Any, out: Any) -> Non
                 if here and child >= 0:
                     rows[:] = sums[child]
                 elif here:
-                    _vote(row, new, old, (at, per_s, limits_w[row - leaves[0]]), rows)
+                    _vote(row, new, old, (at, ticks, per_s, limits_w[row - leaves[0]]), rows)
                 if members == 1 and here:
                     sums[node], held = rows, 1
                 elif here or held:
                     held = _put(stack, member, held, here, rows)
             some[node] = held > 0
             if held and members > 1:
-                _taken(stack, held, sums[node])
+                popped(stack, held, sums[node])
             if held:
-                _share(sums[node], least, out, node, at)
+                _share(sums[node], least, out, node, (at, ticks))

@@ -169,8 +169,8 @@ def powers(old: Any, new: Any, ends: Any, rules: Any, out: Any, tiles: Any) -> N
     here = room(LANES)
     for tile in range(tiles[0], tiles[1]):
         span = (LANES * tile, min(LANES, rows - LANES * tile))
-        columns(old[0], span, 0, moved_w, 0)
-        columns(new[0], span, 0, moved_w, depth)
+        columns(old[0], span, moved_w, 0)
+        columns(new[0], span, moved_w, depth)
         whole = _known(old[1], new[1], span, known)
         plain = _moves(moved_w, count, known, whole) and whole
         if not plain:

@@ -65,7 +65,7 @@ def frame(mean_w: Any, ok: Any, past: ramps.RampState, threshold_w: Any, plan: F
     folded(new, old, tables, (node_w, node_moved_w, second_w), peak_w)
     # where all was measured, one tick says it of all
     counts = _counts(new[1][:, :1] if measured else new[1], tree, nodes)
-    pairs = counts if measured else _counts(_both(new[1], old[1], 1), tree, nodes)
+    pairs = counts if measured else _counts(_both(new[1], old[1]), tree, nodes)
     return Frame(
         node_w,
         np.broadcast_to(counts / plan.counts[:, None], (nodes, ticks)),
@@ -84,11 +84,9 @@ def _counts(flags: Any, tree: tuple[Any, Any], nodes: int) -> Any:
     return out
 
 
-def _both(ok: Any, tail_ok: Any, lag: int) -> Any:
-    """What was measured, and ``lag`` ticks before as well."""
-    if ok.all() and tail_ok[:, -lag:].all():
-        return ok
-    return ok & np.concatenate([tail_ok[:, -lag:], ok], axis=1)[:, : ok.shape[1]]
+def _both(ok: Any, tail_ok: Any) -> Any:
+    """What was measured, and the tick before as well."""
+    return ok & np.concatenate([tail_ok[:, -1:], ok[:, :-1]], axis=1)
 
 
 def _together(

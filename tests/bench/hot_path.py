@@ -26,7 +26,6 @@ import numpy as np
 
 from operators import oscillations
 from operators._oscillation_design import PAD
-from pipeline.align_state import Block
 from pipeline.clock import stopwatch
 from pipeline.detect import DetectSettings
 from pipeline.device import Device, choose
@@ -40,9 +39,8 @@ from replay.simulate import simulate
 from replay.source import open_trace
 from replay.suite.sites import RACK_HZ, layout_of
 from schemas.topology import Topology
-from schemas.units import NS_PER_S
 from tests.bench.figures import Figure, machine, table
-from tests.bench.kernels import OUT, T0_NS, WARM_S, copied, noise_w, racks, spent_s
+from tests.bench.kernels import OUT, copied, engine, racks, spent_s
 
 TIMES = 3
 
@@ -56,36 +54,12 @@ def site(count: int, rack_hz: int) -> SiteLayout:
     return SiteLayout(Topology.parse(text))
 
 
-def blocks(layout: SiteLayout, seconds: int, cut_s: int) -> Iterator[Block]:
-    """Noise of 50 W on every channel, in hops of ``cut_s``."""
-    rng = np.random.default_rng(2)
-    for n in range(seconds // cut_s):
-        now_w = {g.level: noise_w(rng, 8e4, 50, (g.channels, g.rate * cut_s)) for g in layout.grids}
-        valid = {level: np.ones(x.shape, bool) for level, x in now_w.items()}
-        t0_ns = T0_NS + n * cut_s * NS_PER_S
-        yield Block(t0_ns, cut_s * layout.ticks_per_s, now_w, valid, {}, restart=False)
-
-
-def engine(
-    layout: SiteLayout, device: Device, *, report: bool, seconds: int
-) -> tuple[float, float]:
-    """CPU and wall time a grid second of a warm engine in hops of 1 s, s."""
-    made = Engine(layout, DetectSettings(), device, report=report)
-    state, cpu_s, wall_s = made.start(), 0.0, 0.0
-    for n, block in enumerate(blocks(layout, WARM_S + seconds, 1)):
-        used, begun = time.process_time(), time.perf_counter()
-        state, _ = made.step(state, block)
-        if n >= WARM_S:
-            cpu_s, wall_s = cpu_s + time.process_time() - used, wall_s + time.perf_counter() - begun
-    return cpu_s / seconds, wall_s / seconds
-
-
 def engines(device: Device, sizes: list[tuple[int, int]], seconds: int) -> Iterator[Figure]:
     """All detectors, without and with windows, states and forecasts."""
     for count, rack_hz in sizes:
         layout = site(count, rack_hz)
         for report, what in ((False, "events"), (True, "all")):
-            cpu_s, wall_s = engine(layout, device, report=report, seconds=seconds)
+            wall_s, cpu_s, _ = engine(layout, device, report=report, cut_s=1, seconds=seconds)
             note = f"{cpu_s * 1e3:.1f} ms a grid second, {wall_s * 1e3:.1f} by the clock"
             name = f"engine, {what}, {count:,} racks x {rack_hz} Hz, 1-s hops"
             yield Figure(name, count * rack_hz / cpu_s / 1e6, "M samples/s", note)

@@ -30,6 +30,7 @@ from pipeline.align_state import Block
 from pipeline.detect import DetectSettings
 from pipeline.device import Device, choose
 from pipeline.engine import Engine
+from pipeline.layout import SiteLayout
 from replay.suite.sites import RACKS_PER_PDU, layout_of
 from schemas.units import NS_PER_S
 from tests.bench.figures import Figure, machine, table
@@ -106,36 +107,35 @@ def kernels_state(count: int) -> Any:
     return NoiseState(peaks_w, np.full(count, MEMORY_S))
 
 
-def noise_w(rng: Any, mean_w: float, sigma_w: float, shape: tuple[int, int]) -> Any:
-    """White noise about a mean, float32, W; new each time: what came again would be a line."""
-    x = rng.standard_normal(shape, dtype=np.float32)
-    x *= np.float32(sigma_w)
-    x += np.float32(mean_w)
-    return x
+def blocks(layout: SiteLayout, seconds: int, cut_s: int) -> Iterator[Block]:
+    """
+    White noise of 50 W on 80 kW a rack, and of as many at the top, in hops of ``cut_s``.
 
-
-def _blocks(count: int, seconds: int, cut_s: int) -> Iterator[Block]:
-    rng = np.random.default_rng(2)
+    New each time: what came again would be a line.
+    """
+    rng, leaves = np.random.default_rng(2), len(layout.leaves)
     for n in range(seconds // cut_s):
-        power_w = {
-            "rack": noise_w(rng, 8e4, 50, (count, TICKS * cut_s)),
-            "substation": noise_w(rng, 8e4 * count, 50 * count**0.5, (1, 30 * cut_s)),
-        }
+        power_w, each = {}, {"rack": 1, "substation": leaves}
+        for grid in layout.grids:
+            x = rng.standard_normal((grid.channels, grid.rate * cut_s), dtype=np.float32)
+            x *= np.float32(50 * each[grid.level] ** 0.5)
+            x += np.float32(8e4 * each[grid.level])
+            power_w[grid.level] = x
         valid = {level: np.ones(x.shape, bool) for level, x in power_w.items()}
-        yield Block(T0_NS + n * cut_s * NS_PER_S, TICKS * cut_s, power_w, valid, {}, restart=False)
+        t0_ns, ticks = T0_NS + n * cut_s * NS_PER_S, cut_s * layout.ticks_per_s
+        yield Block(t0_ns, ticks, power_w, valid, {}, restart=False)
 
 
 def engine(
-    count: int, device: Device, *, report: bool, cut_s: int, seconds: int
+    layout: SiteLayout, device: Device, *, report: bool, cut_s: int, seconds: int
 ) -> tuple[float, float, Any]:
     """Wall and CPU time a grid second of a warm engine, s, and its last state."""
-    made = Engine(layout_of(count, 30), DetectSettings(), device, report=report)
+    made = Engine(layout, DetectSettings(), device, report=report)
     state, wall_s, cpu_s, done = made.start(), 0.0, 0.0, 0
-    warm_s = WARM_S
-    for block in _blocks(count, warm_s + seconds, cut_s):
+    for block in blocks(layout, WARM_S + seconds, cut_s):
         wall, used = time.perf_counter(), time.process_time()
         state, _ = made.step(state, block)
-        if done >= warm_s:
+        if done >= WARM_S:
             wall_s, cpu_s = wall_s + time.perf_counter() - wall, cpu_s + time.process_time() - used
         done += cut_s
     return wall_s / seconds, cpu_s / seconds, state
@@ -151,7 +151,7 @@ def engines(count: int, device: Device, seconds: int) -> Iterator[Figure]:
     for report in (False, True):
         for cut_s in (1, 10):
             wall_s, cpu_s, state = engine(
-                count, device, report=report, cut_s=cut_s, seconds=seconds
+                layout_of(count, 30), device, report=report, cut_s=cut_s, seconds=seconds
             )
             what = "all" if report else "events"
             note = f"{cpu_s * 1e3:.2f} ms a grid second, {wall_s * 1e3:.2f} by the clock"
