@@ -116,7 +116,13 @@ class LaneConsumer(driver.Consumer):
         return LaneThread(self, loop=self.loop, beacon=self.beacon)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Begin to open lanes before Faust's recovery task can ask where to seek."""
+        """
+        Begin to open lanes before Faust's recovery task can ask where to seek.
+
+        Faust stops the flow when it takes partitions away, so not after an assignment of none: it
+        would read from Kafka's committed offset before we have said where to begin.
+        """
+        self.stop_flow()
         self._thread.refusals = 0
         self.app.crew.assign({(tp.topic, tp.partition) for tp in assigned}, generation_id)
         await super().on_partitions_assigned(assigned, generation_id)
@@ -135,6 +141,7 @@ class LaneConsumer(driver.Consumer):
         Faust calls this after each assignment, before the flow resumes, and whenever it had to
         throw fetched messages away.
         """
+        generation = self.app.consumer_generation_id
         wanted = await self.app.crew.positions()
         assigned = self.assignment()
         places = {TP(*pair): at for pair, at in wanted.items() if TP(*pair) in assigned}
@@ -147,6 +154,7 @@ class LaneConsumer(driver.Consumer):
         self._read_offset.update(at_start)
         self._committed_offset.update(at_start)
         await self.seek_wait({tp: at or 0 for tp, at in places.items()})
+        self.app.crew.placed(generation)
 
 
 class LaneTransport(driver.Transport):

@@ -47,6 +47,7 @@ class Crew:
         self._lanes = lanes
         self._door = door
         self._generation: int | None = None
+        self._placed: int | None = None
         self._opening: asyncio.Task[None] | None = None
         self._said: frozenset[int] | None = None
         self._tally = Tally()
@@ -80,10 +81,19 @@ class Crew:
         which = ", ".join(map(str, sorted(lanes))) or "none"
         log.info("ready: partitions %s of %d", which, self._lanes)
 
+    def placed(self, generation: int) -> None:
+        """Take messages in from now on: reading stands where this assignment's lanes want it."""
+        self._placed = generation
+
     async def receive(self, message: Message, receipt: Receipt, generation: int | None) -> None:
-        """Pass a message to its lane; what an earlier assignment left behind is dropped."""
+        """
+        Pass a message to its lane.
+
+        What an earlier assignment left behind is dropped, and what was read before the seek: a
+        lane that took it would go on from there, and what lies before would be lost.
+        """
         worker = self.workers.get(message.partition)
-        if worker is not None and generation == self._generation:
+        if worker is not None and generation == self._generation == self._placed:
             await worker.put(message, receipt)
 
     async def revoke(self, limit_s: float = REVOKE_S) -> bool:

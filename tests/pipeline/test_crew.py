@@ -1,0 +1,64 @@
+"""Between an assignment and its seek nothing reaches a lane; without any Kafka."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from pipeline.app import LaneConsumer
+from pipeline.crew import Crew
+from pipeline.lane import Message
+from schemas.topics import INPUTS, TELEMETRY
+from tests.pipeline.test_worker import Script
+
+RACK = TELEMETRY["rack"]
+PAIRS = {(topic, 0) for topic in INPUTS}
+
+
+@pytest.mark.parametrize(("placed", "next_offset"), [(6, 10), (7, 141)])
+def test_a_lane_takes_nothing_in_before_reading_stands_where_it_asked(
+    placed: int, next_offset: int
+) -> None:
+    """What Kafka's own offset brings would move the lane past what lies between."""
+
+    async def run() -> None:
+        script = Script()
+        crew = Crew(lambda *_: script, 1, script.door())  # type: ignore[arg-type]
+        crew.assign(PAIRS, 7)
+        await crew.positions()
+        crew.placed(placed)
+        await crew.receive(Message(RACK, 0, 140, b"", ""), lambda: None, 7)
+        assert (await crew.positions())[RACK, 0] == next_offset
+        await crew.revoke()
+
+    asyncio.run(run())
+
+
+class _Consumer(LaneConsumer):
+    """Only what an assignment touches; the flow runs, as Faust leaves it where nothing was ours."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.app = self._thread = self
+        self.crew, self.flow_active = crew, True
+        self.can_resume_flow, self.suspend_flow = asyncio.Event(), asyncio.Event()
+
+
+def test_the_flow_rests_from_an_assignment_to_its_seek(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faust stops it only when it takes something away, and then reads where Kafka says."""
+    flowed: list[bool] = []
+
+    async def assigned(consumer: Any, *_: Any) -> None:
+        flowed.append(consumer.flow_active)
+
+    async def run() -> None:
+        script = Script()
+        crew = Crew(lambda *_: script, 1, script.door())  # type: ignore[arg-type]
+        consumer = _Consumer(crew)
+        await consumer.on_partitions_assigned({TP(*pair) for pair in PAIRS}, 7)
+        await crew.revoke()
+
+    monkeypatch.setattr(driver.Consumer, "on_partitions_assigned", assigned)
+    asyncio.run(run())
+    assert flowed == [False]
