@@ -117,10 +117,9 @@ class LaneConsumer(driver.Consumer):
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """
-        Begin to open lanes before Faust's recovery task can ask where to seek.
+        Begin to open lanes before Faust's recovery task can ask where to seek; rest until then.
 
-        Faust stops the flow when it takes partitions away, so not after an assignment of none: it
-        would read from Kafka's committed offset before we have said where to begin.
+        Where nothing was ours Faust leaves the flow running, and would read from Kafka's offset.
         """
         self.stop_flow()
         self._thread.refusals = 0
@@ -178,9 +177,7 @@ class LaneApp(faust.App):
 
     def join_error(self) -> JoinError | None:
         """Return a sentence, where the group refuses us for good."""
-        if self._consumer is None:
-            return None
-        error = self.thread.join_error()
+        error = None if self._consumer is None else self.thread.join_error()
         if error is None:
             return None
         msg = (
@@ -281,13 +278,8 @@ def _agent(app: LaneApp) -> Any:
     async def receive(stream: Any) -> None:
         async for event in stream.noack().events():
             message = event.message
-            arrived = Message(
-                message.topic,
-                message.partition,
-                message.offset,
-                message.value,
-                _content_type(message.headers),
-            )
+            place = (message.topic, message.partition, message.offset)
+            arrived = Message(*place, message.value, _content_type(message.headers))
             # The ledger keeps the event until its commit; the bytes need not wait with it.
             message.value = event.value = None
             await app.crew.receive(arrived, event.ack, message.generation_id)

@@ -105,6 +105,9 @@ class CommitRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """True where the writer's sites belong to others since: `pipeline.repartition`."""
 
 
+_RECORD = msgspec.json.Decoder(CommitRecord)
+
+
 def commit_path(root: Path, name: str, n: int) -> Path:
     """Directory of commit ``n`` of writer ``name``."""
     return root / "live" / f"writer={name}" / f"commit={n:08d}"
@@ -229,7 +232,7 @@ def read_commit(path: Path) -> CommitRecord:
         One sentence, when it is damaged or of another version.
     """
     try:
-        return msgspec.json.decode((path / "commit.json").read_bytes(), type=CommitRecord)
+        return _RECORD.decode((path / "commit.json").read_bytes())
     except msgspec.MsgspecError as error:
         msg = f"{path / 'commit.json'} is damaged or of another version ({error}); see docs/adr"
         raise CommitError(msg) from error

@@ -35,6 +35,9 @@ class Format(msgspec.Struct, frozen=True):
     """Files of this format and later may lie in the archive."""
 
 
+DECODER = msgspec.json.Decoder(Format)
+
+
 def format_of(root: Path) -> Format | None:
     """
     Return the format of the archive there, or None where there is none.
@@ -46,7 +49,7 @@ def format_of(root: Path) -> Format | None:
     """
     path = root / NAME
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Format)
+        found = DECODER.decode(path.read_bytes())
     except FileNotFoundError:
         first = files.commit_path(root, files.SCHEMA_WRITER, 0)
         return Format(1, 1) if first.exists() else None

@@ -72,7 +72,7 @@ def repair(root: Path) -> Repaired:
 def _mend_format(root: Path, mended: list[str]) -> None:
     path = root / formats.NAME
     with contextlib.suppress(msgspec.MsgspecError, FileNotFoundError):
-        msgspec.json.decode(path.read_bytes(), type=formats.Format)
+        formats.DECODER.decode(path.read_bytes())
         return
     old = files.commit_path(root, files.SCHEMA_WRITER, 0).exists()
     if not files.commit_path(root, files.SCHEMA_WRITER, FORMAT).exists():

@@ -119,6 +119,9 @@ class _Bounds(msgspec.Struct):
     writers: dict[str, _Bound]
 
 
+_MANIFEST, _BOUNDS = msgspec.json.Decoder(Manifest), msgspec.json.Decoder(_Bounds)
+
+
 def read(root: Path) -> Manifest:
     """
     Return what is sealed at this instant.
@@ -128,7 +131,7 @@ def read(root: Path) -> Manifest:
     SealedError
         One sentence.
     """
-    found = _decode(root, Manifest) or Manifest()
+    found = _decode(root, _MANIFEST) or Manifest()
     if found.format > 1:
         return found
     runs = [run for of in found.writers.values() for run in of.runs]
@@ -138,14 +141,14 @@ def read(root: Path) -> Manifest:
 
 def bound(root: Path, name: str) -> int:
     """Return the newest sealed number of a writer; -1 where nothing is sealed."""
-    found = _decode(root, _Bounds)
+    found = _decode(root, _BOUNDS)
     return found.writers[name].bound if found and name in found.writers else -1
 
 
-def _decode(root: Path, type_: type[T]) -> T | None:
+def _decode(root: Path, decoder: msgspec.json.Decoder[T]) -> T | None:
     path = root / "sealed" / "bound.json"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=type_)
+        return decoder.decode(path.read_bytes())
     except FileNotFoundError:
         return None
     except msgspec.MsgspecError as error:

@@ -19,6 +19,7 @@ import functools
 import hashlib
 import math
 import struct
+import threading
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -40,6 +41,10 @@ DIGEST_BYTES = 32
 HEADER = struct.Struct("<I")
 ARRAY, SCALAR, FLAGS = 1, 2, 3
 """Extensions; flags are an array of bool, eight in a byte."""
+
+_LEARNED: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
+_LEARNING = threading.Lock()
+"""msgspec learns a type at its first use; two threads that do so at once end the process."""
 
 T = TypeVar("T")
 
@@ -114,8 +119,9 @@ def decode(data: bytes, type_: type[T], *, layout: str) -> T:
         )
         raise OtherLayout(msg)
     body = rest[HEADER.size + size :]
+    decoder: msgspec.msgpack.Decoder[T] = _decoder(type_)
     try:
-        return msgspec.msgpack.decode(body, type=type_, ext_hook=_from_extension)
+        return decoder.decode(body)
     except msgspec.ValidationError as error:
         msg = f"snapshot does not fit {getattr(type_, '__name__', type_)}: {error}; start cold"
         raise OtherLayout(msg) from error
@@ -136,6 +142,13 @@ def difference(a: Any, b: Any) -> str | None:
         if _bits(left[path]) != _bits(right[path]):
             return f"{path}: {left[path]!r} and {right[path]!r}"
     return None
+
+
+def _decoder(type_: Any) -> msgspec.msgpack.Decoder[Any]:
+    with _LEARNING:
+        if type_ not in _LEARNED:
+            _LEARNED[type_] = msgspec.msgpack.Decoder(type_, ext_hook=_from_extension)
+        return _LEARNED[type_]
 
 
 def _digest(data: Any) -> bytes:

@@ -81,6 +81,9 @@ class Line(msgspec.Struct, frozen=True):
     end: Literal[0, 1] = 0
 
 
+_LINES = msgspec.json.Decoder(Line)
+
+
 def encode_arrow(piece: Slice) -> bytes:
     """One complete Arrow IPC stream: schema, one uncompressed record batch, end."""
     rows, count = piece.power_w.shape
@@ -189,7 +192,7 @@ def _parse_arrow(value: bytes) -> Slice:
 
 def _parse_ndjson(value: bytes) -> Slice:
     """Read the JSON-lines form."""
-    lines = msgspec.json.Decoder(Line).decode_lines(value)
+    lines = _LINES.decode_lines(value)
     if not lines:
         raise Refused("empty", "the message has no lines; send one a channel")
     first = lines[0]

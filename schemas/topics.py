@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -172,7 +171,7 @@ def decode(name: str, value: bytes) -> Any:
         text = f"{len(value)} bytes; a message holds at most {contract.max_message_bytes}"
         raise Refused("oversize", text)
     try:
-        message = _decoder(name).decode(value)
+        message = _DECODERS[name].decode(value)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise Refused("unreadable", f"not a message of {name}: {error}") from error
     if contract.envelope == "none":
@@ -182,14 +181,14 @@ def decode(name: str, value: bytes) -> Any:
     return message.data
 
 
-@cache
-def _decoder(name: str) -> msgspec.json.Decoder[Any]:
-    """Return the topic's decoder, made once."""
-    contract = topic(name)
-    return msgspec.json.Decoder(message_type(contract))
-
-
 def message_type(contract: Topic) -> Any:
     """What a message of the topic is, envelope and all."""
     envelope: Any = CloudEvent
     return contract.record if contract.envelope == "none" else envelope[contract.record]
+
+
+_DECODERS = {
+    contract.name: msgspec.json.Decoder(message_type(contract))
+    for contract in TOPICS
+    if contract.record is not Slice
+}

@@ -143,6 +143,28 @@ def test_imports_run_one_way() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def _learned_late(tree: ast.AST) -> Iterator[ast.Call]:
+    """Calls within functions after which msgspec knows a type."""
+    for function in _functions(tree):
+        for call in (node for node in ast.walk(function) if isinstance(node, ast.Call)):
+            name = ast.unparse(call.func)
+            typed = any(word.arg == "type" for word in call.keywords)
+            if name.endswith(".Decoder") or (name == "msgspec.json.decode" and typed):
+                yield call
+
+
+def test_types_are_learned_with_their_module() -> None:
+    """Two threads that teach msgspec one type at once end the process: decoders are constants."""
+    locked = "pipeline/snapshot.py"
+    late = [
+        f"{path.relative_to(HOUSE)}:{call.lineno}"
+        for path in _python("schemas", "pipeline")
+        for call in _learned_late(ast.parse(path.read_text()))
+        if str(path.relative_to(HOUSE)) != locked
+    ]
+    assert late == []
+
+
 def test_there_is_no_junk_drawer() -> None:
     """A file says what it is about: no utils, common, helpers, base or core."""
     junk = {"utils", "util", "common", "helpers", "base", "core", "misc"}

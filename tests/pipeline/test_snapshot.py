@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+import subprocess
+import sys
 from typing import Any, NamedTuple
 
 import msgspec
@@ -173,3 +175,24 @@ def test_what_a_state_cannot_hold_is_refused(value):
     """Nothing is pickled: an unknown object is an error when it is written, not when read."""
     with pytest.raises((TypeError, OverflowError)):
         snapshot.encode({"a": value}, layout="l")
+
+
+AT_ONCE = """
+import sys, threading
+from pipeline import snapshot
+from pipeline.lane_state import LaneState
+sys.setswitchinterval(1e-6)
+data, gate = snapshot.encode(LaneState({}, {}, {}, 0), layout="l"), threading.Barrier(8)
+def read():
+    gate.wait()
+    snapshot.decode(data, LaneState, layout="l")
+threads = [threading.Thread(target=read) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def test_several_lanes_may_read_their_first_snapshots_at_once():
+    """Each opens in a thread of its own; msgspec learning a type twice at once ends the process."""
+    for _ in range(3):
+        assert subprocess.run([sys.executable, "-c", AT_ONCE], check=False).returncode == 0

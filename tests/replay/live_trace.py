@@ -1,16 +1,28 @@
-"""A small trace of several sites for tests on a real broker: events early, a minute and a half."""
+"""A small trace of several sites for tests on a real broker, and what must come of it."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from kafka import KafkaConsumer
+
+from pipeline import archive
 from pipeline.commits import newest_commit
-from replay.live import contents
+from replay.broker import Broker
+from replay.live import contents, prepare
 from replay.plan import Oscillation, Plan, Ramp, Site
 from replay.simulate import simulate
 from replay.source import Trace, open_trace
 
 DURATION_S = 90
+WAIT_S = 180.0
 
 
 def several_sites(folder: Path, sites: int = 5) -> Trace:
@@ -53,3 +65,52 @@ def assert_same(root: Path, here: dict[str, list[str]]) -> None:
         )
     same = found == here
     assert same, "the same rows, but in another order or twice"
+
+
+def environment(folder: Path, broker: Broker, trace: Trace, partitions: int = 1) -> dict[str, str]:
+    """What a worker needs that is to be killed and fenced: short sessions, no gateway idle."""
+    env = prepare(folder, broker, trace, partitions=partitions)
+    env |= {"LOCKSTEP__KAFKA__GROUP": folder.name, "LOCKSTEP__KAFKA__SESSION_TIMEOUT_S": "2"}
+    # No gateway is silent here: what a stalled machine holds back must be waited for.
+    return env | {"LOCKSTEP__RUN__IDLE_S": str(WAIT_S)}
+
+
+@contextlib.contextmanager
+def feeding(trace: Trace, broker: Broker, speed: float) -> Iterator[subprocess.Popen[bytes]]:
+    """Feed the trace from a process of its own, as a site would."""
+    argv = [sys.executable, "-m", "replay", "run", str(trace.path), "--to-kafka"]
+    with subprocess.Popen(
+        [*argv, "--bootstrap", broker.bootstrap, "--speed", str(speed)],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.DEVNULL,
+    ) as feeder:
+        try:
+            yield feeder
+            assert feeder.wait(WAIT_S) == 0
+        finally:
+            feeder.kill()
+
+
+def archive_is_whole(root: Path, here: dict[str, list[str]], broker: Broker) -> None:
+    """The archive is what the trace gives, and each of its events is published, always alike."""
+    assert_same(root, here)
+    published = _published(broker)
+    _, rows = archive.query(root, "select event_id, updated_ns from event_log")
+    wanted = {f"{event_id}:{updated_ns}" for event_id, updated_ns in rows}
+    assert wanted <= set(published)
+    assert [id_ for id_, values in published.items() if len(values) > 1] == []
+
+
+def _published(broker: Broker) -> dict[str, set[bytes]]:
+    """Every value on the event topic by its CloudEvents id."""
+    found: dict[str, set[bytes]] = defaultdict(set)
+    consumer: Any = KafkaConsumer(
+        "site.event.v1",
+        auto_offset_reset="earliest",
+        consumer_timeout_ms=3000,
+        **broker.client_settings,
+    )
+    for message in consumer:
+        found[json.loads(message.value)["id"]].add(message.value)
+    consumer.close()
+    return found

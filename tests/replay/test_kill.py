@@ -2,53 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import random
 import signal
 import subprocess
-import sys
-from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from kafka import KafkaConsumer
 
-from pipeline import archive
 from replay.broker import Broker
-from replay.live import Worker, prepare, wait_archived
+from replay.live import Worker, wait_archived
 from replay.source import Trace
-from tests.replay.live_trace import assert_same
+from tests.replay.live_trace import WAIT_S, archive_is_whole, environment, feeding
 
 pytestmark = pytest.mark.long
 
 KILLS = 20
-WAIT_S = 180.0
-
-
-def _environment(folder: Path, broker: Broker, trace: Trace, partitions: int = 1) -> dict[str, str]:
-    env = prepare(folder, broker, trace, partitions=partitions)
-    env |= {"LOCKSTEP__KAFKA__GROUP": folder.name, "LOCKSTEP__KAFKA__SESSION_TIMEOUT_S": "2"}
-    # No gateway is silent here: what a stalled machine holds back must be waited for.
-    return env | {"LOCKSTEP__RUN__IDLE_S": str(WAIT_S)}
-
-
-@contextlib.contextmanager
-def _feeding(trace: Trace, broker: Broker, speed: float) -> Iterator[subprocess.Popen[bytes]]:
-    """Feed the trace from a process of its own, as a site would."""
-    argv = [sys.executable, "-m", "replay", "run", str(trace.path), "--to-kafka"]
-    with subprocess.Popen(
-        [*argv, "--bootstrap", broker.bootstrap, "--speed", str(speed)],
-        cwd=Path(__file__).parents[2],
-        stdout=subprocess.DEVNULL,
-    ) as feeder:
-        try:
-            yield feeder
-            assert feeder.wait(WAIT_S) == 0
-        finally:
-            feeder.kill()
 
 
 def _let_run(worker: Worker, seconds: float) -> None:
@@ -57,38 +25,14 @@ def _let_run(worker: Worker, seconds: float) -> None:
         worker.process.wait(seconds)
 
 
-def _published(broker: Broker) -> dict[str, set[bytes]]:
-    """Every value on the event topic by its CloudEvents id."""
-    found: dict[str, set[bytes]] = defaultdict(set)
-    consumer: Any = KafkaConsumer(
-        "site.event.v1",
-        auto_offset_reset="earliest",
-        consumer_timeout_ms=3000,
-        **broker.client_settings,
-    )
-    for message in consumer:
-        found[json.loads(message.value)["id"]].add(message.value)
-    consumer.close()
-    return found
-
-
-def _check(root: Path, here: dict[str, list[str]], broker: Broker) -> None:
-    assert_same(root, here)
-    published = _published(broker)
-    _, rows = archive.query(root, "select event_id, updated_ns from event_log")
-    wanted = {f"{event_id}:{updated_ns}" for event_id, updated_ns in rows}
-    assert wanted <= set(published)
-    assert [id_ for id_, values in published.items() if len(values) > 1] == []
-
-
 def test_killed_twenty_times(
     fresh_topics: Broker, trace: Trace, here: dict[str, list[str]], tmp_path: Path
 ) -> None:
     """SIGKILL at 20 random instants: every row once and bit-equal; on topics at least once."""
-    env = _environment(tmp_path, fresh_topics, trace)
+    env = environment(tmp_path, fresh_topics, trace)
     rng = random.Random(5)
     ready = 0
-    with _feeding(trace, fresh_topics, speed=0.8):
+    with feeding(trace, fresh_topics, speed=0.8):
         for _ in range(KILLS):
             with Worker(env, tmp_path / "w.log") as worker:
                 if rng.random() < 0.8:
@@ -100,17 +44,17 @@ def test_killed_twenty_times(
             wait_archived(tmp_path / "archive", trace, workers=[worker], timeout_s=WAIT_S)
             assert worker.end() == 0
     assert ready >= KILLS // 2
-    _check(tmp_path / "archive", here, fresh_topics)
+    archive_is_whole(tmp_path / "archive", here, fresh_topics)
 
 
 def test_paused_past_its_session_is_fenced(
     fresh_topics: Broker, trace: Trace, here: dict[str, list[str]], tmp_path: Path
 ) -> None:
     """A worker stopped past its session and resumed ends with one sentence; its heir has it all."""
-    env = _environment(tmp_path, fresh_topics, trace)
+    env = environment(tmp_path, fresh_topics, trace)
     with Worker(env, tmp_path / "old.log") as old:
         old.wait_ready()
-        with _feeding(trace, fresh_topics, speed=6.0):
+        with feeding(trace, fresh_topics, speed=6.0):
             _let_run(old, 4.0)
             old.process.send_signal(signal.SIGSTOP)
             with Worker(env, tmp_path / "new.log") as new:
@@ -120,7 +64,7 @@ def test_paused_past_its_session_is_fenced(
                 wait_archived(tmp_path / "archive", trace, workers=[new], timeout_s=WAIT_S)
                 assert new.end() == 0
         assert sum("error:" in line for line in old.text.splitlines()) == 1
-    _check(tmp_path / "archive", here, fresh_topics)
+    archive_is_whole(tmp_path / "archive", here, fresh_topics)
 
 
 def test_broker_killed_under_a_live_worker(
@@ -129,25 +73,25 @@ def test_broker_killed_under_a_live_worker(
     """The broker killed and restarted once: the worker goes on, and nothing is lost or doubled."""
     if own_broker.kind != "kafka":
         pytest.skip(f"needs Apache Kafka: {own_broker.reason}")
-    env = _environment(tmp_path, own_broker, trace)
+    env = environment(tmp_path, own_broker, trace)
     with Worker(env, tmp_path / "w.log") as worker:
         worker.wait_ready()
-        with _feeding(trace, own_broker, speed=6.0):
+        with feeding(trace, own_broker, speed=6.0):
             _let_run(worker, 5.0)
             own_broker.kill()
             _let_run(worker, 3.0)
             own_broker.restart()
             wait_archived(tmp_path / "archive", trace, workers=[worker], timeout_s=WAIT_S)
             assert worker.end() == 0
-    _check(tmp_path / "archive", here, own_broker)
+    archive_is_whole(tmp_path / "archive", here, own_broker)
 
 
 def test_sigterm_in_the_middle(
     fresh_topics: Broker, trace: Trace, here: dict[str, list[str]], tmp_path: Path
 ) -> None:
     """SIGTERM ends the worker within 10 s with status 0; the next one goes on without a seam."""
-    env = _environment(tmp_path, fresh_topics, trace)
-    with _feeding(trace, fresh_topics, speed=6.0):
+    env = environment(tmp_path, fresh_topics, trace)
+    with feeding(trace, fresh_topics, speed=6.0):
         for _ in range(3):
             with Worker(env, tmp_path / "w.log") as worker:
                 worker.wait_ready()
@@ -156,4 +100,4 @@ def test_sigterm_in_the_middle(
         with Worker(env, tmp_path / "w.log") as worker:
             wait_archived(tmp_path / "archive", trace, workers=[worker], timeout_s=WAIT_S)
             assert worker.end() == 0
-    _check(tmp_path / "archive", here, fresh_topics)
+    archive_is_whole(tmp_path / "archive", here, fresh_topics)
