@@ -1,4 +1,4 @@
-"""The newest seconds of every channel's tick means: whole grid seconds, each kept as it came."""
+"""The newest seconds of many rows: whole grid seconds, each kept as it came."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ LEAF_S = 20
 
 class Ticks(NamedTuple):
     """
-    Tick means of one grid second, or of the part of it that has come; never written to.
+    Channels' tick means or nodes' ways in one grid second, or the part that has come; never
+    written to.
 
     A frame of 10,000 racks is added to a history without moving the seconds before it.
     """
 
-    mean_w: Any
-    """(channel, time) float32, W"""
+    x_w: Any
+    """(row, time), W"""
     ok: Any
-    """What was measured; (channel, time)."""
+    """What was measured; (row, time)."""
 
 
 def newest(history: list[Ticks], ticks: int) -> RampState:
@@ -32,19 +33,19 @@ def newest(history: list[Ticks], ticks: int) -> RampState:
     parts, have = [], 0
     for part in reversed(history):
         parts.append(part)
-        have += part.mean_w.shape[1]
+        have += part.x_w.shape[1]
         if have >= ticks:
             break
     if len(parts) == 1 and have == ticks:
         return RampState(*parts[0])
-    xp = array_namespace(parts[0].mean_w)
+    xp = array_namespace(parts[0].x_w)
     found = (xp.concat(list(arrays), axis=1) for arrays in zip(*reversed(parts), strict=True))
     return RampState(*(xp.asarray(a[:, have - ticks :], copy=True) for a in found))
 
 
 def whole_seconds(history: list[Ticks], per_s: int, count: int, ahead: int) -> list[Ticks]:
     """The newest grid seconds that have come, so many at most, but for the last ``ahead``."""
-    whole = [part for part in history if part.mean_w.shape[1] == per_s]
+    whole = [part for part in history if part.x_w.shape[1] == per_s]
     last = max(len(whole) - ahead, 0)
     return whole[max(last - count, 0) : last]
 
@@ -53,15 +54,16 @@ def recent(history: list[Ticks], per_s: int, depth: int) -> list[Ticks]:
     """
     Drop the seconds that ``depth`` ticks do not reach.
 
-    What stands for the time before the first tick is longer than a second until it is dropped.
+    What stands for the time before the first tick is longer than a second until it is dropped, and
+    then goes as one: ``depth`` is a second more than will be asked for.
     """
-    spare, first = sum(part.mean_w.shape[1] for part in history) - depth, 0
-    while spare >= history[first].mean_w.shape[1]:
-        spare -= history[first].mean_w.shape[1]
+    spare, first = sum(part.x_w.shape[1] for part in history) - depth, 0
+    while spare >= history[first].x_w.shape[1]:
+        spare -= history[first].x_w.shape[1]
         first += 1
     oldest, rest = history[first], history[first + 1 :]
-    left = oldest.mean_w.shape[1] - max(spare, 0)
-    if oldest.mean_w.shape[1] <= per_s:
+    left = oldest.x_w.shape[1] - max(spare, 0)
+    if oldest.x_w.shape[1] <= per_s:
         return [oldest, *rest]
     return [Ticks(*(a[:, -left:] for a in oldest)), *rest] if left > per_s else rest
 
@@ -72,10 +74,10 @@ def later(history: list[Ticks], new: Ticks, per_s: int) -> list[Ticks]:
 
     Seconds are cut at the grid, so that a history does not depend on how the stream was.
     """
-    xp, ticks = array_namespace(new.mean_w), new.mean_w.shape[1]
+    xp, ticks = array_namespace(new.x_w), new.x_w.shape[1]
     if ticks > per_s:
         seconds = [Ticks(*(a[:, k : k + per_s] for a in new)) for k in range(0, ticks, per_s)]
-    elif history and history[-1].mean_w.shape[1] < per_s:
+    elif history and history[-1].x_w.shape[1] < per_s:
         open_ = history[-1]
         history = history[:-1]
         seconds = [Ticks(*(xp.concat(list(pair), axis=1) for pair in zip(open_, new, strict=True)))]
@@ -86,4 +88,4 @@ def later(history: list[Ticks], new: Ticks, per_s: int) -> list[Ticks]:
 
 def forget(history: list[Ticks], kept: Any) -> list[Ticks]:
     """The same ticks, with nothing measured where ``kept`` (channel, 1) is False."""
-    return [Ticks(part.mean_w, part.ok & kept) for part in history]
+    return [Ticks(part.x_w, part.ok & kept) for part in history]

@@ -96,12 +96,7 @@ class Ingest:
         )
 
     def forget(self, state: EngineState) -> None:
-        """
-        Let go of ticks that nobody will ask for any more, at the end of a block.
-
-        A second more than an event can ask for: what stands for the time before the first tick may
-        go as one.
-        """
+        """Let go of ticks that nobody will ask for any more, at the end of a block."""
         depth = max(self._depth + self._per_s, LEAF_S * self._per_s)
         state.history = recent(state.history, self._per_s, depth)
 
@@ -110,7 +105,7 @@ class Ingest:
         reach, layout, home = self._depth, self.layout, self.device.download
 
         def moved(first: int, onset: int, tick: int) -> Moved:
-            xp = array_namespace(now.mean_w)
+            xp = array_namespace(now.x_w)
             way_w, known = (
                 xp.concat(list(pair), axis=-1)
                 for pair in zip(newest(before, reach), now, strict=True)

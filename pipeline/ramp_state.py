@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from pipeline.step_stage import Triggers
+from pipeline.step_state import Triggers
 from schemas.events import StepTest
 
 __all__ = ["Moved", "OpenOscillation", "OpenRamp", "RampTrack", "RampView"]

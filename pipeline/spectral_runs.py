@@ -177,7 +177,7 @@ class Runs:
             kept = state.tone_track.leaves[-count:]
             if not self._keep:
                 past = whole_seconds(state.history, layout.ticks_per_s, count, ahead)
-                kept = [part.mean_w[rows] for part in past]
+                kept = [part.x_w[rows] for part in past]
             if not kept:
                 return None
             x_w = array_namespace(kept[0]).concat(kept, axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from operators import budget, extremes, steps, whitening
 from operators._arrays import narrow
 from operators.kernels import Kernels, StepPlan
 from pipeline.detect import DetectSettings
+from pipeline.history import Ticks, later, newest, recent
 from pipeline.layout import SiteLayout, above
 from pipeline.step_state import (
     BASE_LAG_S,
@@ -19,12 +20,13 @@ from pipeline.step_state import (
     FITS,
     ORDER,
     StepTrack,
+    Triggers,
     pushed,
     start,
 )
 from schemas.units import NS_PER_S
 
-__all__ = ["RING_S", "StepStage", "Triggers"]
+__all__ = ["RING_S", "StepStage"]
 
 RING_S = 40
 BUSY_S = 60
@@ -57,21 +59,6 @@ YOUNG = 1.0
 LEAST_NOISE = 1e-5
 """Share of the site's power below which no noise is believed."""
 DAY_S = 86_400
-
-
-class Triggers(NamedTuple):
-    """What the watched nodes did in some ticks; (watched, time), direction 0 up and 1 down."""
-
-    active: Any
-    """(direction, watched, time) bool"""
-    ratio: Any
-    """|G| over its threshold; (direction, watched, time)."""
-    window: Any
-    """Samples of the box that says so; (direction, watched, time)."""
-    path_w: Any
-    """Each node's way, `RING_S` of the past first; (watched, ring + time)."""
-    track: StepTrack
-    """What the nodes are judged by."""
 
 
 class StepStage:
@@ -112,27 +99,26 @@ class StepStage:
     def frame(self, track: StepTrack, moved_w: Any, ok: Any) -> Triggers:
         """Take some ticks' masked changes of the watched nodes, (watched, time), into ``track``."""
         n_time = moved_w.shape[1]
-        first = track.path_w[:, -1:]
+        first = track.path[-1].x_w[:, -1:]
         way_w = np.add.accumulate(np.concatenate([first, moved_w], axis=1), axis=1)
-        path_w = np.concatenate([track.path_w, way_w[:, 1:]], axis=1)
-        path_ok = np.concatenate([track.path_ok, ok], axis=1)
-        newest = slice(-n_time - ORDER, None)
-        view = self._kernels.scan(
-            path_w[:, newest], path_ok[:, newest], track.innovations_w, track.since, _plan(track)
-        )
+        path = [*track.path, Ticks(way_w[:, 1:], ok)]
+        way = newest(path, n_time + ORDER)
+        view = self._kernels.scan(*way, track.innovations_w, track.since, _plan(track))
         track.block = np.maximum(track.block, view.greatest**2 / 2)
         limits = {"threshold_on": 1.0, "threshold_off": 0.5}
         up, track.up = self._kernels.two_threshold(view.up, track.up, **limits)
         down, track.down = self._kernels.two_threshold(view.down, track.down, **limits)
         alarmed = (up | down).any(axis=1) & (track.alarmed_s == 0)
         track.alarmed_s = track.alarmed_s + alarmed
-        track.path_w, track.path_ok = path_w[:, n_time:], path_ok[:, n_time:]
+        depth = self._ring + self._per_s  # a second more: see `recent`
+        track.path = recent(later(track.path, path[-1], self._per_s), self._per_s, depth)
         track.innovations_w, track.since = view.innovations_w[:, n_time:], track.since + n_time
         return Triggers(
             np.stack([up, down]),
             np.stack([view.up, view.down]),
             self._windows[np.stack([view.up_window, view.down_window])],
-            path_w,
+            path,
+            self._ring + n_time,
             track,
         )
 
@@ -141,10 +127,8 @@ class StepStage:
 
         ``whole`` is 1 while any node is alarmed.
         """
-        newest = (track.path_w.shape[0], whole, self._per_s)
-        path_w, ok = (
-            np.reshape(a[:, -whole * self._per_s :], newest) for a in (track.path_w, track.path_ok)
-        )
+        shape = (self._watched, whole, self._per_s)
+        path_w, ok = (np.reshape(a, shape) for a in newest(track.path, whole * self._per_s))
         count = ok.sum(axis=2)
         enough = 2 * count >= self._per_s
         mean_w = _total(np.where(ok, path_w, 0.0)) / np.maximum(count, 1)
@@ -167,7 +151,8 @@ class StepStage:
         """
         track.held = False
         if end_ns // NS_PER_S % self._block_s == 0:
-            self._learn(track, end_ns, self._ring - ahead, LEAST_NOISE * reference_w)
+            path = track.path[: len(track.path) - ahead // self._per_s]
+            self._learn(track, end_ns, path, LEAST_NOISE * reference_w)
 
     def disturb(self, track: StepTrack) -> None:
         """An oscillation goes on: the block teaches nothing, the next second is no level."""
@@ -209,7 +194,7 @@ class StepStage:
         track.base_w = np.where(rows, mean_w, track.base_w)
         track.base_samples = np.where(rows, count * float(self._per_s), track.base_samples)
 
-    def _learn(self, track: StepTrack, end_ns: int, stop: int, least_w: float) -> None:
+    def _learn(self, track: StepTrack, end_ns: int, path: list[Ticks], least_w: float) -> None:
         """Every ten seconds: thresholds from block maxima, whiteners, baselines."""
         teaches = (
             ~track.disturbed & (track.sigma_w > 0) & (track.since >= self._block_s * self._per_s)
@@ -227,16 +212,14 @@ class StepStage:
         whole = end_ns // NS_PER_S % (FIT_S * self._pace) == 0
         if whole or young.any():
             rested = track.calm >= FIT_S // BLOCK_S
-            self._fit(track, (rested & whole) | (settled & young), stop, least_w)
+            self._fit(track, (rested & whole) | (settled & young), path, least_w)
         track.limits = self._limits(track)
         self._rebase(track, track.alarmed_s == 0)
-        past = slice(stop - steps.TAIL - ORDER, stop)
-        way = (track.path_w[:, past], track.path_ok[:, past])
+        way = newest(path, steps.TAIL + ORDER)
         track.innovations_w = self._kernels.innovations(*way, _plan(track))
 
-    def _fit(self, track: StepTrack, teaches: Any, stop: int, least_w: float) -> None:
-        stretch = slice(stop - FIT_S * self._pace * self._per_s, stop)
-        path_w, ok = track.path_w[:, stretch], track.path_ok[:, stretch]
+    def _fit(self, track: StepTrack, teaches: Any, path: list[Ticks], least_w: float) -> None:
+        path_w, ok = newest(path, FIT_S * self._pace * self._per_s)
         sums = self._kernels.autocovariance(path_w, ok, order=ORDER)
         count = ok.sum(axis=1)
         teaches = teaches & (2 * count >= self._block_s * self._per_s)

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
 
 from operators.steps import GROUPS, TAIL
+from pipeline.history import Ticks, newest
 
-__all__ = ["BLOCKS", "BLOCK_S", "FITS", "FIT_S", "ORDER", "StepTrack", "pushed", "start"]
+__all__ = [
+    "BLOCKS",
+    "BLOCK_S",
+    "FITS",
+    "FIT_S",
+    "ORDER",
+    "StepTrack",
+    "Triggers",
+    "pushed",
+    "start",
+]
 
 # Spans are for ten ticks a second and more; slower sites take them ``layout.pace`` times as long.
 
@@ -26,10 +38,10 @@ MEANS_S = BASE_LAG_S + BASE_S
 
 @dataclasses.dataclass
 class StepTrack:
-    """Arrays are (watched, …); ``path_w`` is each node's way, masked differences added up."""
+    """Arrays are (watched, …)."""
 
-    path_w: Any
-    path_ok: Any
+    path: list[Ticks]
+    """Each node's way, masked differences added up, float64; the newest seconds."""
     innovations_w: Any
     """The newest `TAIL`, about the baseline."""
     since: Any
@@ -72,13 +84,35 @@ class StepTrack:
     """Seconds since the node's past stopped to count, 0: it is quiet."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Triggers:
+    """What the watched nodes did in some ticks; (watched, time), direction 0 up and 1 down."""
+
+    active: Any
+    """(direction, watched, time) bool"""
+    ratio: Any
+    """|G| over its threshold; (direction, watched, time)."""
+    window: Any
+    """Samples of the box that says so; (direction, watched, time)."""
+    path: list[Ticks]
+    """Each node's way."""
+    reach: int
+    """Ticks of it that may be asked for."""
+    track: StepTrack
+    """What the nodes are judged by."""
+
+    @functools.cached_property
+    def path_w(self) -> Any:
+        """Each node's way, the ring of the past first; (watched, ring + time)."""
+        return newest(self.path, self.reach).tail_w
+
+
 def start(watched: int, ring: int, pace: int) -> StepTrack:
     """Nothing known: every node warming."""
     groups = len(GROUPS)
     means_s = MEANS_S * pace
     return StepTrack(
-        path_w=np.zeros((watched, ring)),
-        path_ok=np.zeros((watched, ring), bool),
+        path=[Ticks(np.zeros((watched, ring)), np.zeros((watched, ring), bool))],
         innovations_w=np.zeros((watched, TAIL)),
         since=np.zeros(watched, np.int64),
         coefficients=np.zeros((watched, ORDER)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,7 +27,7 @@ COUNTS = ("steps.since", "reference_w")
 """How long it goes on, and the largest second ever: these are of the whole past on purpose."""
 NOT_MEASURED = ("diversity.tail_w",)
 """NaN says so: events alone do not ask for it."""
-FROM_THE_START = ("steps.path_w", "steps.means_w", "steps.base_w")
+FROM_THE_START = re.compile(r"steps\.(path\.\d+\.x_w|means_w|base_w)")
 """Relative to where the way began: only its differences are used."""
 
 
@@ -99,8 +100,8 @@ def numbers(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 def comparable(state: EngineState) -> dict[str, Any]:
     """All numbers but those that are of the whole past; ways as seen from their newest tick."""
     found = {name: x.astype(float) for name, x in numbers(state) if name not in COUNTS}
-    here = state.steps.path_w[:, -1]
-    for name in FROM_THE_START:
+    here = state.steps.path[-1].x_w[:, -1]
+    for name in filter(FROM_THE_START.fullmatch, found):
         x = found[name]
         found[name] = x - (here[:, None] if x.ndim == 2 else here)
     return found
