@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from array_api_compat import array_namespace
-
+from operators._arrays import namespace
 from operators.ramps import RampState
 
 __all__ = ["LEAF_S", "Ticks", "forget", "later", "newest", "recent", "whole_seconds"]
@@ -38,7 +37,7 @@ def newest(history: list[Ticks], ticks: int) -> RampState:
             break
     if len(parts) == 1 and have == ticks:
         return RampState(*parts[0])
-    xp = array_namespace(parts[0].x_w)
+    xp = namespace(parts[0].x_w)
     found = (xp.concat(list(arrays), axis=1) for arrays in zip(*reversed(parts), strict=True))
     return RampState(*(xp.asarray(a[:, have - ticks :], copy=True) for a in found))
 
@@ -74,7 +73,7 @@ def later(history: list[Ticks], new: Ticks, per_s: int) -> list[Ticks]:
 
     Seconds are cut at the grid, so that a history does not depend on how the stream was.
     """
-    xp, ticks = array_namespace(new.x_w), new.x_w.shape[1]
+    xp, ticks = namespace(new.x_w), new.x_w.shape[1]
     if ticks > per_s:
         seconds = [Ticks(*(a[:, k : k + per_s] for a in new)) for k in range(0, ticks, per_s)]
     elif history and history[-1].x_w.shape[1] < per_s:

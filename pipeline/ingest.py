@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from operators import ramps, seconds, segments
-from operators._arrays import widen
+from operators._arrays import namespace, widen
 from operators.kernels import FramePlan, Tree, tree
 from operators.kernels.reference import up_the_tree
 from pipeline.align_state import Block
@@ -105,7 +104,7 @@ class Ingest:
         reach, layout, home = self._depth, self.layout, self.device.download
 
         def moved(first: int, onset: int, tick: int) -> Moved:
-            xp = array_namespace(now.x_w)
+            xp = namespace(now.x_w)
             way_w, known = (
                 xp.concat(list(pair), axis=-1)
                 for pair in zip(newest(before, reach), now, strict=True)
@@ -143,7 +142,7 @@ class Ingest:
                 x, v = self._kernels.frame_means(x, v, samples_per_frame=grid.per_tick)
             means.append(x)
             valid.append(v if grid.votes else v & False)
-        xp = array_namespace(means[0])
+        xp = namespace(means[0])
         if block.resets:
             kept = self.device.upload(self._kept(block)[:, None])
             state.history = forget(state.history, kept)

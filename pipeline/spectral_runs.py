@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
-from operators._arrays import narrow, widen
+from operators._arrays import namespace, narrow, widen
 from operators.kernels import Told
 from pipeline.engine_state import ArrayDevice, EngineState
 from pipeline.history import LEAF_S, whole_seconds
@@ -180,7 +179,7 @@ class Runs:
                 kept = [part.x_w[rows] for part in past]
             if not kept:
                 return None
-            x_w = array_namespace(kept[0]).concat(kept, axis=1)
+            x_w = namespace(kept[0]).concat(kept, axis=1)
             return widen(self.device.upload(x_w)), float(layout.leaf_grid.rate)
 
         return leaves

@@ -21,7 +21,7 @@ from ._sums import DEPTH, popped, push
 from ._tables import room
 from ._tiles import most
 
-__all__ = ["folded"]
+__all__ = ["folded", "laid"]
 
 PARTS = 3
 """Rows of a channel or node: power, change in a tick, change in a second."""
@@ -152,13 +152,28 @@ def _keep(rows: Any, out: Any, node: Any, asked: Any) -> None:
     _keep_row(rows, 2, second_w, node)
 
 
-@inner
-def _alone(first: Any, index: Any, channels: Any, out: Any) -> None:
-    """Nodes with one channel that another node adds up: they are computed with that one."""
-    for k in range(len(index)):
-        child = index[k] - channels
-        if child >= 0 and first[child + 1] - first[child] == 1:
-            out[child] = index[first[child]] < channels
+@compiled(types.void(types.UniTuple(read(i8, 1), 2), b1[::1], b1[::1], f8[::1]))
+def laid(tree: Any, alone: Any, stray: Any, counts: Any) -> None:
+    """
+    What of a tree is the same for every frame.
+
+    ``alone``: nodes with one channel that another node adds up, computed with that one; ``stray``:
+    channels that no node adds up; ``counts``: channels behind each node.
+    """
+    (first, index), channels = tree, len(stray)
+    stray[:] = True
+    for node in range(len(counts)):
+        count = 0.0
+        for k in range(first[node], first[node + 1]):
+            child = index[k] - channels
+            if child < 0:
+                stray[index[k]] = False
+                count += 1.0
+            else:
+                count += counts[child]
+                one = first[child + 1] - first[child] == 1
+                alone[child] = one and index[first[child]] < channels
+        counts[node] = count
 
 
 @inner
@@ -181,35 +196,37 @@ def _added_before(out: Any, node: Any, rows: Any) -> None:
     _row_of(second_w, node, 2, rows)
 
 
-_TABLES = types.Tuple((read(i8, 1), read(i8, 1), read(b1, 1), types.UniTuple(i8, 2), i8, b1))
+_TABLES = types.Tuple(
+    (read(i8, 1), read(i8, 1), *(read(b1, 1),) * 3, types.UniTuple(i8, 2), i8, b1)
+)
 
 
 @compiled(
     types.void(
         types.Tuple((read(f4, 2), read(b1, 2))), types.Tuple((read(f4, 2), read(b1, 2))), _TABLES,
-        types.UniTuple(f8[:, ::1], PARTS), f8[:, ::1],
+        types.UniTuple(f8[:, ::1], PARTS), f8[:, ::1], types.UniTuple(i8, 2),
     )
 )  # fmt: skip
-def folded(new: Any, old: Any, tables: Any, out: Any, peaks: Any) -> None:
+def folded(new: Any, old: Any, tables: Any, out: Any, peaks: Any, some: Any) -> None:
     """
-    Rows of all nodes, and peaks of the leaves.
+    Rows of the nodes from the first of ``some`` to before the last, and peaks of their leaves.
+
+    Nodes that these add up are done. With the last of all nodes go leaves that no node adds up.
 
     ``new``: tick means (channel, time) and what was measured; ``old``: the same of the second
     before, or more. ``tables``: `Tree.first` and `Tree.index`, nodes whose changes from tick to
-    tick are asked for (of others with one channel they are left out), leaves, ticks of a second,
-    whether all was measured. ``out``: power, change in a tick and in a second, (node, time) each.
-    ``peaks`` (leaf, second).
+    tick are asked for (of others with one channel they are left out), alone and stray as `laid`
+    says, leaves, ticks of a second, whether all was measured. ``out``: power, change in a tick and
+    in a second, (node, time) each. ``peaks`` (leaf, second).
     """
-    first, index, asked, leaves, per_s, measured = tables
+    first, index, asked, alone, stray, leaves, per_s, measured = tables
     channels, ticks = new[0].shape
     width = (ticks + LANES - 1) // LANES * LANES
     rows, stack = room(PARTS * width), room(DEPTH * PARTS * width)
     work = (np.zeros(per_s + width, np.float32), rows, room(width), np.ones((2, width)))
     how, short = (leaves, per_s), measured and ticks == per_s and width == 2 * LANES
-    alone, seen = np.zeros(len(asked), np.bool_), np.zeros(channels, np.bool_)
     rows[:] = 0.0
-    _alone(first, index, channels, alone)
-    for node in range(len(asked)):
+    for node in range(some[0], some[1]):
         members = 0 if alone[node] else first[node + 1] - first[node]
         for member in range(members):
             row = index[first[node] + member]
@@ -218,7 +235,6 @@ def folded(new: Any, old: Any, tables: Any, out: Any, peaks: Any) -> None:
                 _added_before(out, child, rows)
             else:
                 c = row if child < 0 else index[first[child]]
-                seen[c] = True
                 if short:
                     _second(c, new[0], old[0], rows, leaves, peaks)
                 else:
@@ -231,6 +247,6 @@ def folded(new: Any, old: Any, tables: Any, out: Any, peaks: Any) -> None:
             popped(stack, members, rows)
         if not alone[node]:
             _keep(rows, out, node, True)
-    for c in range(leaves[0], leaves[1]):
-        if not seen[c]:
+    for c in range(leaves[0], leaves[1] if some[1] == len(asked) else 0):
+        if stray[c]:
             _channel(c, new, old, how, work, peaks)

@@ -95,16 +95,16 @@ def periodogram(
     new = np.ascontiguousarray(narrow(x_w)), np.ascontiguousarray(valid)
     hops = max(0, (n_time - state.until_hop) // design.hop + 1)
     ends = (state.until_hop + design.window + 1, design.hop, hops)
-    found, moved = _hops((old, new), memory, ends, (plan, told, share))
-    tail = (_later(*pair, n_time) for pair in zip(old, new, strict=True))
+    found, tail, moved = _hops((old, new), memory, ends, (plan, told, share))
     until_hop = state.until_hop - n_time + hops * design.hop
     return found, OscillationState._make([*tail, *moved, until_hop])
 
 
-def _later(old: Any, new: Any, n_time: int) -> Any:
-    """The newest of both, as long as the old."""
-    keep = old.shape[1]
-    return np.concatenate([old[:, n_time:], new[:, -keep:]], axis=1)
+def _later(old: Any, new: Any, rows: slice, out: Any) -> None:
+    """The newest of both, as long as the old, of some rows."""
+    kept = max(old.shape[1] - new.shape[1], 0)
+    out[rows, :kept] = old[rows, new.shape[1] :]
+    out[rows, kept:] = new[rows, kept - out.shape[1] :]
 
 
 def _nothing(memory: Any, bands: Any) -> Found:
@@ -116,11 +116,19 @@ def _nothing(memory: Any, bands: Any) -> Found:
 
 def _hops(
     feed: tuple[Any, Any], memory: Any, ends: tuple[int, int, int], how: tuple[Plan, Told, Any]
-) -> tuple[Found, Any]:
-    """All hops: end of the first among all samples, samples between them, and how many."""
+) -> tuple[Found, Any, Any]:
+    """
+    All hops: end of the first among all samples, samples between them, and how many.
+
+    Returns what they say, the newest samples and what is remembered.
+    """
     (plan, (bins_told, bands, weight), share), (until, step, hops) = how, ends
+    old, new = feed
+    tail = tuple(np.empty(part.shape, part.dtype) for part in old)
     if not hops:
-        return _nothing(memory, bands), memory
+        for pair in zip(old, new, tail, strict=True):
+            _later(*pair[:2], slice(None), pair[2])
+        return _nothing(memory, bands), tail, memory
     rows, bins = memory[0].shape
     tiles = -(-rows // LANES)
     power = aligned(hops * tiles * LANES * bins)
@@ -133,9 +141,11 @@ def _hops(
     windows_, ends = (plan.windows, VALID_SHARE), (until, step, bins)
 
     def some(first: int, last: int) -> None:
+        for was, now, later in zip(old, new, tail, strict=True):
+            _later(was, now, slice(LANES * first, LANES * last), later)
         powers(*feed, ends, windows_, (power, enough), (first, last))
         look((power, enough), memory, moved, tables, out, (first, last))
 
     share(some, tiles, hops * rows * bins)
     parts = [*said, amplitude[0]] if bins_told else [None] * 4
-    return Found._make([*parts, strongest, most]), moved
+    return Found._make([*parts, strongest, most]), tail, moved

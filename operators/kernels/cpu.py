@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from operators.noise import NoiseState
 from . import Frame, FramePlan, Kernels, Scan, StepPlan
 from ._compiled import alone
 from ._diversity import together as fallen
-from ._frame import folded
+from ._frame import folded, laid
 from ._lanes import LANES
 from ._periodogram import periodogram, plan
 from ._seconds import lagged, means, medians, middles, pushed, slowed, stats
@@ -51,21 +52,34 @@ def _parts() -> Any:
 _PARTS = _parts()
 
 
-def frame(mean_w: Any, ok: Any, past: ramps.RampState, threshold_w: Any, plan: FramePlan) -> Frame:
-    """As `reference.frame`."""
-    ticks, nodes = mean_w.shape[1], len(plan.counts)
+def frame(
+    mean_w: Any,
+    ok: Any,
+    past: ramps.RampState,
+    threshold_w: Any,
+    plan: FramePlan,
+    *,
+    share: Any = alone,
+) -> Frame:
+    """As `reference.frame`; nodes of a level are shared."""
+    (channels, ticks), nodes = mean_w.shape, len(plan.counts)
     new = np.ascontiguousarray(narrow(mean_w)), np.ascontiguousarray(ok)
     old = np.ascontiguousarray(narrow(past.tail_w)), np.ascontiguousarray(past.tail_valid)
-    tree, asked = (plan.tree.first, plan.tree.index), np.zeros(nodes, bool)
+    tree, counts = (plan.tree.first, plan.tree.index), np.empty((nodes, 1))
+    asked, single, stray = (np.zeros(n, bool) for n in (nodes, nodes, channels))
     asked[plan.watched] = True
+    laid(tree, single, stray, counts[:, 0])
     node_w, node_moved_w, second_w = (np.empty((nodes, ticks)) for _ in range(3))
     peak_w = np.empty((plan.leaves[1] - plan.leaves[0], max(ticks // plan.per_s, 1)))
     measured = bool(new[1].all() and old[1][:, -plan.per_s :].all())
-    tables = (*tree, asked, plan.leaves, plan.per_s, measured)
-    folded(new, old, tables, (node_w, node_moved_w, second_w), peak_w)
-    # where all was measured, one tick says it of all
-    counts = _counts(new[1][:, :1] if measured else new[1], tree, nodes)
-    pairs = counts if measured else _counts(_both(new[1], old[1]), tree, nodes)
+    tables = (*tree, asked, single, stray, plan.leaves, plan.per_s, measured)
+    out = (node_w, node_moved_w, second_w)
+    for first, last in itertools.pairwise(plan.tree.level):
+        if last == nodes or not single[first:last].all():
+            _level(share, (new, old, tables, out, peak_w), int(first), int(last))
+    pairs = counts
+    if not measured:
+        counts, pairs = (_counts(a, tree, nodes) for a in (new[1], _both(new[1], old[1])))
     return Frame(
         node_w,
         np.broadcast_to(counts / plan.counts[:, None], (nodes, ticks)),
@@ -75,6 +89,17 @@ def frame(mean_w: Any, ok: Any, past: ramps.RampState, threshold_w: Any, plan: F
         _together(new, old, peak_w, threshold_w, plan),
         peak_w,
     )
+
+
+def _level(share: Any, what: Any, first: int, last: int) -> None:
+    """The nodes of one level."""
+    (starts, *_), ticks = what[2], what[0][0].shape[1]
+    members = int(starts[last] - starts[first])
+
+    def some(begin: int, end: int) -> None:
+        folded(*what, (first + begin, first + end))
+
+    share(some, last - first, members * ticks)
 
 
 def _counts(flags: Any, tree: tuple[Any, Any], nodes: int) -> Any:
@@ -93,12 +118,13 @@ def _together(
     new: tuple[Any, Any], old: tuple[Any, Any], peak_w: Any, threshold_w: Any, plan: FramePlan
 ) -> Any:
     """Synchrony of every node; nothing is added up while no leaf has moved."""
-    out = np.zeros((len(plan.counts), new[0].shape[1]))
-    if any((peak_w[:, k] >= threshold_w).any() for k in range(peak_w.shape[1])):
-        tree = (plan.leaf_tree.first, plan.leaf_tree.index)
-        moved_together(
-            new, old, (peak_w, threshold_w), (*tree, plan.leaves, plan.per_s, plan.least), out
-        )
+    shape = len(plan.counts), new[0].shape[1]
+    if not any((peak_w[:, k] >= threshold_w).any() for k in range(peak_w.shape[1])):
+        return np.broadcast_to(0.0, shape)
+    out, tree = np.zeros(shape), (plan.leaf_tree.first, plan.leaf_tree.index)
+    moved_together(
+        new, old, (peak_w, threshold_w), (*tree, plan.leaves, plan.per_s, plan.least), out
+    )
     return out
 
 
@@ -107,13 +133,15 @@ def scan(
 ) -> Scan:
     """As `reference.scan`; nodes are shared."""
     rows, ticks = path_w.shape[0], path_w.shape[1] - plan.coefficients.shape[1]
-    best, place = np.zeros((2, rows, ticks)), np.zeros((2, rows, ticks), np.int64)
-    greatest = np.zeros((rows, len(_GROUPS)))
-    z_w = np.concatenate([past_z_w, np.empty((rows, ticks))], axis=1)
+    best, place = np.empty((2, rows, ticks)), np.empty((2, rows, ticks), np.int64)
+    greatest = np.empty((rows, len(_GROUPS)))
+    z_w = np.empty((rows, past_z_w.shape[1] + ticks))
     path = (np.ascontiguousarray(path_w), np.ascontiguousarray(path_ok), since)
     judged, out = tuple(plan), (greatest, z_w)
 
     def some(first: int, last: int) -> None:
+        mine = slice(LANES * first, LANES * last)
+        z_w[mine, : past_z_w.shape[1]] = past_z_w[mine]
         windows = (_PARTS, _GROUPS, (first, last))
         ratios(path, judged, windows, (best[0], best[1]), (place[0], place[1]), out)
 
@@ -233,6 +261,7 @@ def _warm() -> None:
 def kernels(share: Any) -> Kernels:
     """The same, with rows shared: ``share(job, count, numbers)`` calls ``job(first, last)``."""
     return KERNELS._replace(
+        frame=functools.partial(frame, share=share),
         scan=functools.partial(scan, share=share),
         innovations=functools.partial(innovations, share=share),
         periodogram=functools.partial(periodogram, share=share),
