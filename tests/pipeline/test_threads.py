@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from operators import oscillations
-from operators.kernels import cpu
+from operators.kernels import cpu, reference
+from operators.kernels.tolerances import CPU
+from operators.ramps import RampState
 from pipeline import threads
 from pipeline.threads import shared
-from tests.operators.test_kernels import BANKS, frozen, nodes, signal
+from tests.operators.test_kernels import BANKS, frozen, near, nodes, power, signal, site
 
 WAIT_S = 10
 
@@ -36,6 +38,21 @@ def test_how_many_threads_changes_no_bit(count: int) -> None:
         np.testing.assert_array_equal(a, b)
     for a, b in zip(several.scan(*frozen(*given), plan), one.scan(*given, plan), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("gaps", [True, False])
+@pytest.mark.parametrize("ticks", [10, 30])
+def test_nodes_of_a_frame_are_shared_level_by_level(ticks: int, *, gaps: bool) -> None:
+    """Sums of PDUs by several threads, then of what adds these up; a leaf of no node too."""
+    plan, rng = site(41, 7), np.random.default_rng(5)
+    plan = plan._replace(tree=plan.leaf_tree, levels=plan.leaf_levels, leaves=(0, 42))
+    x, ok, limits = power(rng, 42, 20 + ticks)
+    ok |= not gaps
+    past, limits = RampState(*frozen(x[:, :20], ok[:, :20])), np.append(limits, 1e3)
+    given = (*frozen(x[:, 20:], ok[:, 20:]), past, *frozen(limits), plan)
+    for kernels in (cpu.kernels(shared(3)), cpu.KERNELS):
+        for found, expected in zip(kernels.frame(*given), reference.frame(*given), strict=True):
+            near(found, expected, CPU["frame"], kernels.name)
 
 
 def test_every_part_is_done_once() -> None:
