@@ -7,12 +7,33 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from operators import steps
+
 from ._compiled import b1, compiled, f8, i8, inner, read
 from ._lanes import LANES, everywhere, greater, lesser, load, pick, root, size, store
 from ._tables import room
 from ._tiles import columns, rows
 
-__all__ = ["ratios", "switched", "whitened"]
+__all__ = ["BOXES", "GROUPS", "ratios", "switched", "whitened"]
+
+
+def _boxed() -> Any:
+    """
+    Of each box: places of the newer and the older one, the newer's length, its own; ticks before
+    the newest of which longer ones need its sum.
+    """
+    windows, rows = steps.WINDOWS, [[0, 0, 0, 1, 0]]
+    for window in windows[1:]:
+        half = 1 << (window.bit_length() - 1)
+        newer = half // 2 if half == window else half
+        rows.append([windows.index(newer), windows.index(window - newer), newer, window, 0])
+    for newer, older, shift, _, before in reversed(rows[1:]):
+        rows[newer][4] = max(rows[newer][4], before)
+        rows[older][4] = max(rows[older][4], before + shift)
+    return np.array(rows, np.int64)
+
+
+BOXES, GROUPS = _boxed(), np.array(steps.GROUPS, np.int64)
 
 
 @inner

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from operators import decimation, ramps
-from operators import steps as _reference_steps
 from operators._arrays import narrow
 from operators.diversity import DiversityState, Together
 from operators.extremes import MIDDLE, Moments
@@ -22,7 +21,7 @@ from ._frame import folded, laid
 from ._lanes import LANES
 from ._periodogram import periodogram, plan
 from ._seconds import lagged, means, medians, middles, pushed, slowed, stats
-from ._steps import ratios, switched, whitened
+from ._steps import BOXES, GROUPS, ratios, switched, whitened
 from ._sums import counted
 from ._votes import moved_together
 
@@ -30,26 +29,10 @@ __all__ = ["KERNELS", "frame", "kernels", "periodogram", "plan", "scan", "two_th
 
 _LEVELS = np.array(MIDDLE)
 _AT_ONCE = 1024
-_GROUPS = np.array(_reference_steps.GROUPS, np.int64)
-
-
-def _parts() -> Any:
-    """
-    Of each box: places of the newer and the older one, the newer's length, its own; ticks before
-    the newest of which longer ones need its sum.
-    """
-    windows, rows = _reference_steps.WINDOWS, [[0, 0, 0, 1, 0]]
-    for window in windows[1:]:
-        half = 1 << (window.bit_length() - 1)
-        newer = half // 2 if half == window else half
-        rows.append([windows.index(newer), windows.index(window - newer), newer, window, 0])
-    for newer, older, shift, _, before in reversed(rows[1:]):
-        rows[newer][4] = max(rows[newer][4], before)
-        rows[older][4] = max(rows[older][4], before + shift)
-    return np.array(rows, np.int64)
-
-
-_PARTS = _parts()
+_SHARED = (
+    "frame", "scan", "innovations", "block_moments", "periodogram", "remember", "noise_scale",
+    "frame_means",
+)  # fmt: skip
 
 
 def frame(
@@ -134,7 +117,7 @@ def scan(
     """As `reference.scan`; nodes are shared."""
     rows, ticks = path_w.shape[0], path_w.shape[1] - plan.coefficients.shape[1]
     best, place = np.empty((2, rows, ticks)), np.empty((2, rows, ticks), np.int64)
-    greatest = np.empty((rows, len(_GROUPS)))
+    greatest = np.empty((rows, len(GROUPS)))
     z_w = np.empty((rows, past_z_w.shape[1] + ticks))
     path = (np.ascontiguousarray(path_w), np.ascontiguousarray(path_ok), since)
     judged, out = tuple(plan), (greatest, z_w)
@@ -142,7 +125,7 @@ def scan(
     def some(first: int, last: int) -> None:
         mine = slice(LANES * first, LANES * last)
         z_w[mine, : past_z_w.shape[1]] = past_z_w[mine]
-        windows = (_PARTS, _GROUPS, (first, last))
+        windows = (BOXES, GROUPS, (first, last))
         ratios(path, judged, windows, (best[0], best[1]), (place[0], place[1]), out)
 
     share(some, -(-rows // LANES), rows * z_w.shape[1])
@@ -168,13 +151,24 @@ def two_threshold(
     return active, state
 
 
-def frame_means(x_w: Any, valid: Any, *, samples_per_frame: int) -> tuple[Any, Any]:
-    """As `seconds.frame_means`."""
+def _of(rows: tuple[int, ...], *arrays: Any) -> list[Any]:
+    """The same rows of each."""
+    return [a[rows[0] : rows[1]] for a in arrays]
+
+
+def frame_means(
+    x_w: Any, valid: Any, *, samples_per_frame: int, share: Any = alone
+) -> tuple[Any, Any]:
+    """As `seconds.frame_means`; rows are shared."""
     shape = (x_w.shape[0], x_w.shape[1] // samples_per_frame)
-    mean_w, some = np.empty(shape), np.empty(shape, bool)
-    x_w, valid = np.ascontiguousarray(x_w), np.ascontiguousarray(valid)
-    means(x_w, valid, samples_per_frame, mean_w, some)
-    return mean_w, some
+    out = np.empty(shape), np.empty(shape, bool)
+    given = np.ascontiguousarray(x_w), np.ascontiguousarray(valid)
+
+    def some(*rows: int) -> None:
+        means(*_of(rows, *given), samples_per_frame, *_of(rows, *out))
+
+    share(some, len(x_w), x_w.size)
+    return out
 
 
 def newest(tail_w: Any, valid: Any, taps: Any, *, factor: int, count: int) -> tuple[Any, Any]:
@@ -198,17 +192,22 @@ def second_stats(x_w: Any, valid: Any, *, samples_per_second: int) -> tuple[Any,
     return out[0].T, out[1].T, out[2].T, counts.T
 
 
-def remember(peak_w: Any, keep: Any, state: NoiseState) -> NoiseState:
-    """As `noise.remember`."""
+def remember(peak_w: Any, keep: Any, state: NoiseState, *, share: Any = alone) -> NoiseState:
+    """As `noise.remember`; rows are shared."""
     new = np.empty_like(state.peaks_w), np.empty_like(state.warm_s)
-    pushed(np.ascontiguousarray(narrow(peak_w)), np.ascontiguousarray(keep), tuple(state), new)
+    given = np.ascontiguousarray(narrow(peak_w)), np.ascontiguousarray(keep)
+
+    def some(*rows: int) -> None:
+        pushed(*_of(rows, *given), tuple(_of(rows, *state)), tuple(_of(rows, *new)))
+
+    share(some, len(peak_w), state.peaks_w.size)
     return NoiseState(*new)
 
 
-def noise_scale(state: NoiseState) -> Any:
-    """As `noise.noise_scale`."""
+def noise_scale(state: NoiseState, *, share: Any = alone) -> Any:
+    """As `noise.noise_scale`; rows are shared."""
     out = np.empty(len(state.warm_s))
-    medians(state.peaks_w, state.warm_s, out)
+    share(lambda *rows: medians(*_of(rows, *state, out)), len(out), state.peaks_w.size)
     return out
 
 
@@ -239,18 +238,22 @@ def together(x_w: Any, valid: Any, state: DiversityState) -> tuple[Together, Div
     return Together(*(np.array([[share]]) for share in shares)), DiversityState(later_w)
 
 
-def block_moments(maxima: Any, count: Any) -> Moments:
-    """As `reference.block_moments`; so many rows at a time that the caches hold them."""
+def block_moments(maxima: Any, count: Any, *, share: Any = alone) -> Moments:
+    """As `reference.block_moments`; so many rows at a time that the caches hold them, shared."""
     out = np.empty((maxima.shape[0], 3 + len(_LEVELS)))
-    maxima, count = np.ascontiguousarray(maxima), np.ascontiguousarray(count)
-    for first in range(0, len(maxima), _AT_ONCE):
-        rows = slice(first, first + _AT_ONCE)
-        part, some = maxima[rows], count[rows]
-        most, least = int(some.max()), int(some.min())
-        ordered = part[:, part.shape[1] - most :]
-        if most > least:
-            ordered = np.where(np.arange(most) >= most - some[:, None], ordered, np.float32(np.inf))
-        middles(part, some, np.sort(ordered, axis=-1), _LEVELS, out[rows])
+    given = np.ascontiguousarray(maxima), np.ascontiguousarray(count)
+
+    def some(begin: int, end: int) -> None:
+        for first in range(_AT_ONCE * begin, min(_AT_ONCE * end, len(out)), _AT_ONCE):
+            part, known, said = _of((first, first + _AT_ONCE), *given, out)
+            most, least = int(known.max()), int(known.min())
+            ordered = part[:, part.shape[1] - most :]
+            if most > least:
+                here = np.arange(most) >= most - known[:, None]
+                ordered = np.where(here, ordered, np.float32(np.inf))
+            middles(part, known, np.sort(ordered, axis=-1), _LEVELS, said)
+
+    share(some, -(-len(out) // _AT_ONCE), maxima.size)
     return Moments(out[:, 0], out[:, 1], out[:, 2], out[:, 3:])
 
 
@@ -260,12 +263,10 @@ def _warm() -> None:
 
 def kernels(share: Any) -> Kernels:
     """The same, with rows shared: ``share(job, count, numbers)`` calls ``job(first, last)``."""
-    return KERNELS._replace(
-        frame=functools.partial(frame, share=share),
-        scan=functools.partial(scan, share=share),
-        innovations=functools.partial(innovations, share=share),
-        periodogram=functools.partial(periodogram, share=share),
-    )
+    shared: dict[str, Any] = {
+        name: functools.partial(getattr(KERNELS, name), share=share) for name in _SHARED
+    }
+    return KERNELS._replace(**shared)
 
 
 KERNELS = Kernels(

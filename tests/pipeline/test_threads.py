@@ -9,6 +9,7 @@ import pytest
 from operators import oscillations
 from operators.kernels import cpu, reference
 from operators.kernels.tolerances import CPU
+from operators.noise import start
 from operators.ramps import RampState
 from pipeline import threads
 from pipeline.threads import shared
@@ -53,6 +54,27 @@ def test_nodes_of_a_frame_are_shared_level_by_level(ticks: int, *, gaps: bool) -
     for kernels in (cpu.kernels(shared(3)), cpu.KERNELS):
         for found, expected in zip(kernels.frame(*given), reference.frame(*given), strict=True):
             near(found, expected, CPU["frame"], kernels.name)
+
+
+def test_what_is_remembered_is_shared() -> None:
+    """Means, peaks, their medians and block maxima have the bits they have with one thread."""
+    rng, several, one = np.random.default_rng(6), cpu.kernels(shared(3)), cpu.KERNELS
+    x, ok = rng.normal(0, 1, (45, 120)).astype(np.float32), rng.random((45, 120)) > 0.1
+    maxima, count = rng.gamma(2, 2, (2500, 40)).astype(np.float32), rng.integers(0, 41, 2500)
+    noise = one.remember(abs(x[:, :60]), ok[:, :60], start(x.astype(float), memory_s=60))
+    for found, expected in zip(
+        *(
+            (
+                *kernels.frame_means(x, ok, samples_per_frame=10),
+                *kernels.remember(abs(x), ok, noise),
+                kernels.noise_scale(noise),
+                *kernels.block_moments(maxima, count),
+            )
+            for kernels in (several, one)
+        ),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_every_part_is_done_once() -> None:
