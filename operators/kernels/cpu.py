@@ -82,7 +82,7 @@ def _level(share: Any, what: Any, first: int, last: int) -> None:
     def some(begin: int, end: int) -> None:
         folded(*what, (first + begin, first + end))
 
-    share(some, last - first, members * ticks)
+    share(some, last - first, len(what[3]) * members * ticks)
 
 
 def _counts(flags: Any, tree: tuple[Any, Any], nodes: int) -> Any:
