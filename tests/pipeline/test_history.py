@@ -50,7 +50,7 @@ def test_it_is_bounded_and_holds_the_newest(cuts: tuple[int, ...]) -> None:
     """Never more than 20 s, from the first second on; never less than an event may ask for."""
     x, ok = ticks()
     for second, history in enumerate(run(cuts), 1):
-        have = sum(part.mean_w.shape[1] for part in history)
+        have = sum(part.x_w.shape[1] for part in history)
         assert START <= have <= DEPTH
         past = newest(history, min(second * PER_S, START))
         last = slice(max(second * PER_S - START, 0), second * PER_S)
@@ -64,10 +64,10 @@ def test_it_does_not_depend_on_the_cut(cuts: tuple[int, ...]) -> None:
     whole, found = run((10,)), run(cuts)
     for k, history in enumerate(found):
         second = k if cuts[0] < PER_S else min((k + 1) * cuts[0] // PER_S, SECONDS) - 1
-        shapes = [part.mean_w.shape for part in history]
-        assert shapes == [part.mean_w.shape for part in whole[second]]
+        shapes = [part.x_w.shape for part in history]
+        assert shapes == [part.x_w.shape for part in whole[second]]
         for a, b in zip(history, whole[second], strict=True):
-            np.testing.assert_array_equal(a.mean_w, b.mean_w)
+            np.testing.assert_array_equal(a.x_w, b.x_w)
             np.testing.assert_array_equal(a.ok, b.ok)
 
 
@@ -78,7 +78,7 @@ def test_whole_seconds_are_those_that_came(ahead: int) -> None:
     for second, history in enumerate(run((10,)), 1):
         parts = whole_seconds(history, PER_S, 20, ahead)
         first, last = max(second - DEPTH // PER_S, 0), max(second - ahead, 0)
-        joined = np.concatenate([np.zeros((CHANNELS, 0)), *(p.mean_w for p in parts)], axis=1)
+        joined = np.concatenate([np.zeros((CHANNELS, 0)), *(p.x_w for p in parts)], axis=1)
         np.testing.assert_array_equal(joined, x[:, first * PER_S : last * PER_S])
 
 
@@ -89,7 +89,7 @@ def test_after_a_reset_nothing_is_measured() -> None:
     after = forget(history, kept)
     assert not any(part.ok[1].any() for part in after)
     for a, b in zip(after, history, strict=True):
-        np.testing.assert_array_equal(a.mean_w, b.mean_w)
+        np.testing.assert_array_equal(a.x_w, b.x_w)
         np.testing.assert_array_equal(a.ok[[0, 2]], b.ok[[0, 2]])
 
 
