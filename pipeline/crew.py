@@ -59,7 +59,7 @@ class Crew:
         """Begin to open the lanes of an assignment of (topic, partition) pairs."""
         self._generation = generation
         self._said = None
-        self._opening = asyncio.create_task(self._open(frozenset(pairs)))
+        self._opening = asyncio.create_task(self._open(frozenset(pairs), generation))
         self._opening.add_done_callback(self._opened)
 
     async def positions(self) -> dict[tuple[str, int], int | None]:
@@ -173,7 +173,7 @@ class Crew:
         fields = {"time_ns": self._door.clock.now_ns(), **beat._asdict(), "lanes": lanes}
         return msgspec.json.encode(fields)
 
-    async def _open(self, pairs: frozenset[tuple[str, int]]) -> None:
+    async def _open(self, pairs: frozenset[tuple[str, int]], generation: int) -> None:
         numbers = sorted({partition for _, partition in pairs})
         for k in numbers:
             if k >= self._lanes:
@@ -190,6 +190,8 @@ class Crew:
         opened = await asyncio.gather(
             *(loop.run_in_executor(self._door.io, self._open_lane, k, self._lanes) for k in numbers)
         )
+        if generation != self._generation:
+            return  # given back while they were opened: another worker has them
         for k, lane in zip(numbers, opened, strict=True):
             self.workers[k] = LaneWorker(lane, k, self._door)
 

@@ -1,6 +1,7 @@
 """Between an assignment and its seek nothing reaches a lane; without any Kafka."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -32,6 +33,28 @@ def test_a_lane_takes_nothing_in_before_reading_stands_where_it_asked(
         await crew.receive(Message(RACK, 0, 140, b"", ""), lambda: None, 7)
         assert (await crew.positions())[RACK, 0] == next_offset
         await crew.revoke()
+
+    asyncio.run(run())
+
+
+def test_a_lane_given_back_while_it_opened_is_not_kept() -> None:
+    """Its next owner has claimed it: at the next rebalance its commit would end this process."""
+
+    async def run() -> None:
+        script, gate = Script(), threading.Event()
+
+        def slowly(*_: Any) -> Any:
+            gate.wait(10)
+            return script
+
+        crew = Crew(slowly, 1, script.door())
+        crew.assign(PAIRS, 7)
+        opening = crew._opening
+        assert opening
+        assert await crew.revoke(limit_s=0.05)
+        gate.set()
+        await opening
+        assert crew.workers == {}
 
     asyncio.run(run())
 
