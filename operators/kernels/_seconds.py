@@ -99,12 +99,25 @@ def _stats(x: Any, ok: Any, out: Any, z: Any) -> Any:
     return count
 
 
-@compiled(*(types.void(read(f, 2), read(b1, 2), i8, f8[:, :, ::1], i8[:, ::1]) for f in (f4, f8)))
-def stats(x_w: Any, valid: Any, length: int, out: Any, counts: Any) -> None:
-    """`seconds.second_stats`; ``out`` (mean, min and max, second, channel), counts alike."""
+_STATS = types.Tuple((f8[:, :, ::1], i8[:, ::1]))
+
+
+@compiled(
+    *(
+        types.void(types.Tuple((read(f, 2), read(b1, 2))), i8, _STATS, types.UniTuple(i8, 2))
+        for f in (f4, f8)
+    )
+)
+def stats(given: Any, length: int, said: Any, tiles: Any) -> None:
+    """
+    `seconds.second_stats` of the channels of some tiles.
+
+    ``said``: mean, min and max as (3, second, channel), and counts alike.
+    """
+    (x_w, valid), (out, counts) = given, said
     y, z = room(LANES * x_w.shape[1]), np.empty(length)
     ok, apart = valid.reshape(-1), counts.size
-    for tile in range((x_w.shape[0] + LANES - 1) // LANES):
+    for tile in range(tiles[0], tiles[1]):
         span = (LANES * tile, min(LANES, x_w.shape[0] - LANES * tile))
         if span[1] == LANES and _whole(ok, x_w.shape[1], span):
             columns(x_w, span, y, 0)

@@ -31,7 +31,7 @@ _LEVELS = np.array(MIDDLE)
 _AT_ONCE = 1024
 _SHARED = (
     "frame", "scan", "innovations", "block_moments", "periodogram", "remember", "noise_scale",
-    "frame_means",
+    "second_stats", "frame_means",
 )  # fmt: skip
 
 
@@ -183,12 +183,18 @@ def newest(tail_w: Any, valid: Any, taps: Any, *, factor: int, count: int) -> tu
     return out
 
 
-def second_stats(x_w: Any, valid: Any, *, samples_per_second: int) -> tuple[Any, Any, Any, Any]:
-    """As `seconds.second_stats`; in memory a second's channels lie side by side."""
+def second_stats(
+    x_w: Any, valid: Any, *, samples_per_second: int, share: Any = alone
+) -> tuple[Any, Any, Any, Any]:
+    """As `seconds.second_stats`; in memory a second's channels lie side by side; shared."""
     shape = (x_w.shape[1] // samples_per_second, x_w.shape[0])
     out, counts = np.empty((3, *shape)), np.empty(shape, np.int64)
-    x_w, valid = np.ascontiguousarray(x_w), np.ascontiguousarray(valid)
-    stats(x_w, valid, samples_per_second, out, counts)
+    given = np.ascontiguousarray(x_w), np.ascontiguousarray(valid)
+
+    def some(*tiles: int) -> None:
+        stats(given, samples_per_second, (out, counts), tiles)
+
+    share(some, -(-len(x_w) // LANES), x_w.size)
     return out[0].T, out[1].T, out[2].T, counts.T
 
 

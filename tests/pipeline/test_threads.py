@@ -61,11 +61,13 @@ def test_what_is_remembered_is_shared() -> None:
     rng, several, one = np.random.default_rng(6), cpu.kernels(shared(3)), cpu.KERNELS
     x, ok = rng.normal(0, 1, (45, 120)).astype(np.float32), rng.random((45, 120)) > 0.1
     maxima, count = rng.gamma(2, 2, (2500, 40)).astype(np.float32), rng.integers(0, 41, 2500)
+    row = np.arange(45)[:, None]
     noise = one.remember(abs(x[:, :60]), ok[:, :60], start(x.astype(float), memory_s=60))
     for found, expected in zip(
         *(
             (
                 *kernels.frame_means(x, ok, samples_per_frame=10),
+                *kernels.second_stats(x, ok | (row < 30), samples_per_second=10),
                 *kernels.remember(abs(x), ok, noise),
                 kernels.noise_scale(noise),
                 *kernels.block_moments(maxima, count),
