@@ -31,6 +31,7 @@ kernels are to the reference: `tolerances`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -60,6 +61,12 @@ class Tree(NamedTuple):
     level: Any
     """First node of each level, and the number of nodes: nodes of a level do not need each other;
     (level + 1,) int64."""
+    alone: Any
+    """Nodes with one channel and nothing else that another node adds up; (node,) bool."""
+    stray: Any
+    """Channels that no node adds up; (channel,) bool."""
+    behind: Any
+    """Channels behind each node; (node,) float64."""
 
 
 def tree(levels: tuple[Segments, ...]) -> Tree:
@@ -67,7 +74,19 @@ def tree(levels: tuple[Segments, ...]) -> Tree:
     members = [row[row < plan.n_channels] for plan in levels for row in np.asarray(plan.index)]
     first = np.cumsum([0, *(len(row) for row in members)], dtype=np.int64)
     level = np.cumsum([0, *(len(plan.index) for plan in levels)], dtype=np.int64)
-    return Tree(first, np.concatenate([*members, np.zeros(0, np.int64)]), level)
+    index = np.concatenate([*members, np.zeros(0, np.int64)])
+    channels, sizes = (levels[0].n_channels if levels else 0), np.diff(first)
+    added = np.zeros(channels + len(sizes), bool)
+    added[index] = True
+    single = np.flatnonzero(added[channels:] & (sizes == 1))
+    alone = np.zeros(len(sizes), bool)
+    alone[single] = index[first[single]] < channels
+    behind = np.ones(len(added))
+    for begin, end in itertools.pairwise(level):
+        owner = np.repeat(np.arange(end - begin), sizes[begin:end])
+        some = behind[index[first[begin] : first[end]]]
+        behind[channels + begin : channels + end] = np.bincount(owner, some, end - begin)
+    return Tree(first, index, level, alone, ~added[:channels], behind[channels:])
 
 
 class FramePlan(NamedTuple):

@@ -21,7 +21,7 @@ from ._sums import DEPTH, popped, push
 from ._tables import room
 from ._tiles import most
 
-__all__ = ["folded", "laid"]
+__all__ = ["folded"]
 
 PARTS = 3
 """Rows of a channel or node: power, change in a tick, change in a second."""
@@ -152,30 +152,6 @@ def _keep(rows: Any, out: Any, node: Any, asked: Any) -> None:
     _keep_row(rows, 2, second_w, node)
 
 
-@compiled(types.void(types.UniTuple(read(i8, 1), 2), b1[::1], b1[::1], f8[::1]))
-def laid(tree: Any, alone: Any, stray: Any, counts: Any) -> None:
-    """
-    What of a tree is the same for every frame.
-
-    ``alone``: nodes with one channel that another node adds up, computed with that one; ``stray``:
-    channels that no node adds up; ``counts``: channels behind each node.
-    """
-    (first, index), channels = tree, len(stray)
-    stray[:] = True
-    for node in range(len(counts)):
-        count = 0.0
-        for k in range(first[node], first[node + 1]):
-            child = index[k] - channels
-            if child < 0:
-                stray[index[k]] = False
-                count += 1.0
-            else:
-                count += counts[child]
-                one = first[child + 1] - first[child] == 1
-                alone[child] = one and index[first[child]] < channels
-        counts[node] = count
-
-
 @inner
 def _row_of(out: Any, node: Any, part: Any, rows: Any) -> None:
     ticks, groups = out.shape[1], len(rows) // (PARTS * LANES)
@@ -215,9 +191,9 @@ def folded(new: Any, old: Any, tables: Any, out: Any, peaks: Any, some: Any) -> 
 
     ``new``: tick means (channel, time) and what was measured; ``old``: the same of the second
     before, or more. ``tables``: `Tree.first` and `Tree.index`, nodes whose changes from tick to
-    tick are asked for (of others with one channel they are left out), alone and stray as `laid`
-    says, leaves, ticks of a second, whether all was measured. ``out``: power, change in a tick and
-    in a second, (node, time) each. ``peaks`` (leaf, second).
+    tick are asked for (of others with one channel they are left out), `Tree.alone` and
+    `Tree.stray`, leaves, ticks of a second, whether all was measured. ``out``: power, change in a
+    tick and in a second, (node, time) each. ``peaks`` (leaf, second).
     """
     first, index, asked, alone, stray, leaves, per_s, measured = tables
     channels, ticks = new[0].shape

@@ -100,11 +100,12 @@ def periodogram(
     return found, OscillationState._make([*tail, *moved, until_hop])
 
 
-def _later(old: Any, new: Any, rows: slice, out: Any) -> None:
-    """The newest of both, as long as the old, of some rows."""
-    kept = max(old.shape[1] - new.shape[1], 0)
-    out[rows, :kept] = old[rows, new.shape[1] :]
-    out[rows, kept:] = new[rows, kept - out.shape[1] :]
+def _later(feed: tuple[Any, Any], rows: slice, tail: Any) -> None:
+    """The newest samples of old and new, as many as the old, of some rows, and their flags."""
+    for old, new, out in zip(*feed, tail, strict=True):
+        kept = max(old.shape[1] - new.shape[1], 0)
+        out[rows, :kept] = old[rows, new.shape[1] :]
+        out[rows, kept:] = new[rows, kept - out.shape[1] :]
 
 
 def _nothing(memory: Any, bands: Any) -> Found:
@@ -123,11 +124,9 @@ def _hops(
     Returns what they say, the newest samples and what is remembered.
     """
     (plan, (bins_told, bands, weight), share), (until, step, hops) = how, ends
-    old, new = feed
-    tail = tuple(np.empty(part.shape, part.dtype) for part in old)
+    tail = tuple(np.empty(part.shape, part.dtype) for part in feed[0])
     if not hops:
-        for pair in zip(old, new, tail, strict=True):
-            _later(*pair[:2], slice(None), pair[2])
+        _later(feed, slice(None), tail)
         return _nothing(memory, bands), tail, memory
     rows, bins = memory[0].shape
     tiles = -(-rows // LANES)
@@ -141,8 +140,7 @@ def _hops(
     windows_, ends = (plan.windows, VALID_SHARE), (until, step, bins)
 
     def some(first: int, last: int) -> None:
-        for was, now, later in zip(old, new, tail, strict=True):
-            _later(was, now, slice(LANES * first, LANES * last), later)
+        _later(feed, slice(LANES * first, LANES * last), tail)
         powers(*feed, ends, windows_, (power, enough), (first, last))
         look((power, enough), memory, moved, tables, out, (first, last))
 

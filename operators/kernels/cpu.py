@@ -17,7 +17,7 @@ from operators.noise import NoiseState
 from . import Frame, FramePlan, Kernels, Scan, StepPlan
 from ._compiled import alone
 from ._diversity import together as fallen
-from ._frame import folded, laid
+from ._frame import folded
 from ._lanes import LANES
 from ._periodogram import periodogram, plan
 from ._seconds import lagged, means, medians, middles, pushed, slowed, stats
@@ -45,22 +45,20 @@ def frame(
     share: Any = alone,
 ) -> Frame:
     """As `reference.frame`; nodes of a level are shared."""
-    (channels, ticks), nodes = mean_w.shape, len(plan.counts)
+    ticks, nodes = mean_w.shape[1], len(plan.counts)
     new = np.ascontiguousarray(narrow(mean_w)), np.ascontiguousarray(ok)
     old = np.ascontiguousarray(narrow(past.tail_w)), np.ascontiguousarray(past.tail_valid)
-    tree, counts = (plan.tree.first, plan.tree.index), np.empty((nodes, 1))
-    asked, single, stray = (np.zeros(n, bool) for n in (nodes, nodes, channels))
+    tree, asked = (plan.tree.first, plan.tree.index), np.zeros(nodes, bool)
     asked[plan.watched] = True
-    laid(tree, single, stray, counts[:, 0])
     node_w, node_moved_w, second_w = (np.empty((nodes, ticks)) for _ in range(3))
     peak_w = np.empty((plan.leaves[1] - plan.leaves[0], max(ticks // plan.per_s, 1)))
     measured = bool(new[1].all() and old[1][:, -plan.per_s :].all())
-    tables = (*tree, asked, single, stray, plan.leaves, plan.per_s, measured)
+    tables = (*tree, asked, plan.tree.alone, plan.tree.stray, plan.leaves, plan.per_s, measured)
     out = (node_w, node_moved_w, second_w)
     for first, last in itertools.pairwise(plan.tree.level):
-        if last == nodes or not single[first:last].all():
+        if last == nodes or not plan.tree.alone[first:last].all():
             _level(share, (new, old, tables, out, peak_w), int(first), int(last))
-    pairs = counts
+    counts = pairs = plan.tree.behind[:, None]
     if not measured:
         counts, pairs = (_counts(a, tree, nodes) for a in (new[1], _both(new[1], old[1])))
     return Frame(
