@@ -10,6 +10,7 @@ from pipeline.engine_state import EngineState
 from pipeline.layout import SiteLayout
 from pipeline.oscillation_state import Feed, Looks
 from pipeline.second_stage import BANDS_HZ, Bands
+from pipeline.side_by_side import as_slice
 from schemas.events import Band
 
 __all__ = ["NodeBands", "PoiBands"]
@@ -23,7 +24,7 @@ class NodeBands:
 
     def __init__(self, feeds: tuple[Feed, ...], nodes: int) -> None:
         self._nodes = nodes
-        self._rows = [list(feed.nodes) for feed in feeds]
+        self._rows = [as_slice(np.array(feed.nodes)) for feed in feeds]
         self._plans: dict[tuple[int, int], list[tuple[int, Any]]] = {}
         for number, feed in enumerate(feeds):
             for k, (_low_hz, high_hz) in enumerate(BANDS_HZ):
@@ -54,7 +55,7 @@ class PoiBands:
 
     def __init__(self, layout: SiteLayout, feeds: tuple[Feed, ...]) -> None:
         self._layout, self._feeds = layout, feeds
-        self._plans = self._plan()
+        self._plans, self._highest_hz = self._plan(), self._reach()
 
     def _plan(self) -> list[tuple[float, float, int, int]]:
         """For each band: feed and bank of the POI's shortest window that covers it."""
@@ -89,9 +90,9 @@ class PoiBands:
             Band(low, high, observable=not np.isnan(w), amplitude_w=None if np.isnan(w) else w)
             for (low, high, *_rest), w in zip(self._plans, track.bands_w, strict=True)
         )
-        return Bands(bands, self._highest_hz())
+        return Bands(bands, self._highest_hz)
 
-    def _highest_hz(self) -> float | None:
+    def _reach(self) -> float | None:
         """Up to where the POI can be seen."""
         found = [
             float(freq_hz[sensor.observable(freq_hz)].max(initial=0.0))

@@ -105,17 +105,16 @@ class CudaKernels:
         """See `Kernels.scan`."""
         xp, (rows, order) = self.launch.cupy, plan.coefficients.shape
         ticks = path_w.shape[1] - order
-        up, down = xp.empty((rows, ticks)), xp.empty((rows, ticks))
-        up_at, down_at = (xp.empty((rows, ticks), dtype=xp.int64) for _ in range(2))
+        ratio, window = xp.empty((2, rows, ticks)), xp.empty((2, rows, ticks), dtype=xp.int64)
         greatest = xp.empty((rows, len(steps.GROUPS)))
         z_w = xp.empty((rows, steps.TAIL + ticks))
         self.launch(
             "scan", (rows,),
             (path_w, path_ok, past_z_w, since, plan.coefficients, plan.offset_w, plan.sigma_w,
-             plan.bound_w, plan.baseline, plan.limits, up, down, up_at, down_at, greatest, z_w,
+             plan.bound_w, plan.baseline, plan.limits, *ratio, *window, greatest, z_w,
              whole(order), whole(ticks)),
         )  # fmt: skip
-        return Scan(up, down, up_at, down_at, greatest, z_w)
+        return Scan(ratio, window, greatest, z_w[:, ticks:])
 
     def two_threshold(
         self, statistic: Any, state: Any, *, threshold_on: float, threshold_off: float

@@ -183,16 +183,16 @@ class Engine:
         parts, state.pending = _joined(state.pending), []
         per_s, last_ns = self.layout.ticks_per_s, state.end_ns
         whole = parts["node_w"].shape[1] // per_s
-        leaf_means_w, cold = self._learn(state, parts)
+        cold, leaves_w = self._learn(state, parts), self._leaves(parts)
         self._ingest.steps.seconds(state.steps, whole)
         ends_ns = [last_ns - (whole - 1 - k) * NS_PER_S for k in range(whole)]
         told = second_stats(self.layout, parts, ends_ns, self._kernels) if self._report else []
+        told, state.diversity = self._together.step(state.diversity, told)
         seconds = self._spectra.seconds(state, parts, whole, last_ns, bands=self._report)
         for k, looks in enumerate(seconds):
             end_ns = ends_ns[k]
-            if self.layout.nodes[self.layout.top].rating_w is None:
-                total_w = _total(np.abs(leaf_means_w[:, k]))
-                state.reference_w = max(state.reference_w, total_w)
+            if leaves_w is not None:
+                state.reference_w = max(state.reference_w, _total(np.abs(leaves_w[:, k])))
             ahead = (whole - 1 - k) * per_s
             self._ingest.steps.close(state.steps, end_ns, ahead, state.reference_w)
             known = bool((state.steps.sigma_w > 0).all())
@@ -205,17 +205,20 @@ class Engine:
                 top = (parts[name][self.layout.top, ticks] for name in ("node_w", "share"))
                 self._tell(state, told[k], (*top,), looks, outcome)
 
-    def _learn(self, state: EngineState, parts: dict[str, Any]) -> tuple[Any, Any]:
-        """
-        What a leaf usually moves within a second.
+    def _leaves(self, parts: dict[str, Any]) -> Any:
+        """Means of the leaves, (leaf, second) W, where the site's rating is not known."""
+        known = self.layout.nodes[self.layout.top].rating_w is not None
+        return None if known else self._means(parts[f"x:{self.layout.leaf_grid.level}"])
 
-        Returns the leaves' means, (leaf, second) W, and how many leaves are not warm, (second,).
-        """
+    def _means(self, x_w: Any) -> Any:
+        """Of each leaf and second, whatever was measured; (leaf, second) W."""
+        rate, all_ = self.layout.leaf_grid.rate, np.ones_like(x_w, bool)
+        return self._kernels.frame_means(x_w, all_, samples_per_frame=rate)[0]
+
+    def _learn(self, state: EngineState, parts: dict[str, Any]) -> Any:
+        """What a leaf usually moves within a second; how many leaves are not warm, (second,)."""
         detect, up, kernels = self.detect, self.device.upload, self._kernels
-        grid = self.layout.leaf_grid
-        x = parts[f"x:{grid.level}"]
-        means_w, _ = kernels.frame_means(x, np.ones_like(x, bool), samples_per_frame=grid.rate)
-        peak_w = parts["peak_w"]
+        peak_w, grid = parts["peak_w"], self.layout.leaf_grid
         known = peak_w >= 0
         known_s = state.known_s[:, None] + np.add.accumulate(known, axis=1, dtype=np.int16)
         cold = np.count_nonzero(known_s < detect.warm_s, axis=0)
@@ -226,9 +229,10 @@ class Engine:
             state.noise = kernels.remember(up(latest_w), up(latest_w >= 0), state.noise)
             scale_w = self.device.download(kernels.noise_scale(state.noise))
             scale_w = np.where(state.known_s >= detect.warm_s, scale_w, np.inf)
-            floor_w = np.abs(means_w[:, -1]) * detect.moved_floor_share + 1e-9
+            mean_w = self._means(parts[f"x:{grid.level}"][:, -grid.rate :])[:, 0]
+            floor_w = np.abs(mean_w) * detect.moved_floor_share + 1e-9
             state.moved_threshold_w = up(np.maximum(detect.moved_factor * scale_w, floor_w))
-        return means_w, cold
+        return cold
 
     def _tones_of(self, state: EngineState, looks: Looks, end_ns: int) -> list[SiteEvent]:
         events = self._tones.step(state.tone_track, looks, state.reference_w, end_ns)
@@ -254,13 +258,10 @@ class Engine:
         bands = self._spectra.bands.step(state, looks)
         second = second._replace(bands_w=self._bands.step(looks, second.share))
         outcome.windows.extend(self._windows.step(state.windows, second))
-        factor, movement, state.diversity = self._together.step(state.diversity, second)
         extra = {
             "reference_w": state.reference_w,
             "synchrony": float(second.synchrony[self.layout.top]) or None,
-            "coincidence_factor": factor,
-            "diversity_factor": 1 / factor if factor else None,
-            **movement,
+            **second.together,
             "unison": self._tones.unison(state.tone_track),
             "warming": state.warming,
         }

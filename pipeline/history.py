@@ -29,17 +29,18 @@ class Ticks(NamedTuple):
 
 def newest(history: list[Ticks], ticks: int) -> RampState:
     """The newest so many ticks in one piece; a single second is itself."""
-    parts, have = [], 0
+    parts: list[Ticks] = []
+    have = 0
     for part in reversed(history):
-        parts.append(part)
+        spare = max(have + part.x_w.shape[1] - ticks, 0)
+        parts.insert(0, Ticks(*(a[:, spare:] for a in part)) if spare else part)
         have += part.x_w.shape[1]
         if have >= ticks:
             break
     if len(parts) == 1 and have == ticks:
         return RampState(*parts[0])
     xp = namespace(parts[0].x_w)
-    found = (xp.concat(list(arrays), axis=1) for arrays in zip(*reversed(parts), strict=True))
-    return RampState(*(xp.asarray(a[:, have - ticks :], copy=True) for a in found))
+    return RampState(*(xp.concat(list(arrays), axis=1) for arrays in zip(*parts, strict=True)))
 
 
 def whole_seconds(history: list[Ticks], per_s: int, count: int, ahead: int) -> list[Ticks]:

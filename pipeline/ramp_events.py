@@ -32,6 +32,9 @@ BEFORE_MOST = 5
 """How often as much, before long windows: half of their length, in which swings even out."""
 LIKELY = 0.9
 """Share of the greatest likelihood at which an onset is as likely: movements have slow edges."""
+WINDOWS = np.array(steps.WINDOWS)
+GROUP = np.repeat(np.arange(len(steps.GROUPS)), np.diff(steps.GROUPS).ravel())
+"""Of windows, by their place."""
 
 
 class RampEvents:
@@ -51,9 +54,6 @@ class RampEvents:
         few = detect.rack_floor_share * len(layout.leaves) ** -0.75
         floor = max(detect.ramp_floor_share, few)
         self._floor_share = np.where(racks, detect.rack_floor_share, floor)
-        self._groups = np.zeros(steps.WINDOWS[-1] + 1, np.int64)
-        for group, (start, stop) in enumerate(steps.GROUPS):
-            self._groups[list(steps.WINDOWS[start:stop])] = group
 
     def start(self) -> RampTrack:
         """The memory before the first tick."""
@@ -156,21 +156,21 @@ class RampEvents:
 
     def _begin(self, view: RampView, k: int, at: tuple[int, Any, int]) -> OpenRamp | None:
         (direction, able, rank), found = at, view.triggers
-        ratio, windows = found.ratio[direction, :, k], found.window[direction, :, k]
+        ratio, places = found.ratio[direction, :, k], found.window[direction, :, k]
         here, pre = self._ring + k, self._before
         ways_w = sign_of(direction) * found.path_w
-        moved_w, lasting_w = self._moves(ways_w, here, windows)
+        moved_w, lasting_w = self._moves(ways_w, here, WINDOWS[places])
         floor_w = self._floor_share * view.reference_w
         lasts = ~found.track.heavy | (lasting_w >= np.maximum(floor_w, 0.5 * moved_w))
         able = able & (moved_w >= floor_w) & lasts
         if not able.any():
             return None
         watched = self._strongest(able, ratio)
-        window = int(windows[watched])
+        window = int(WINDOWS[places[watched]])
         onset = here - self._since(ways_w[watched, : here + 1], window) + 1
         way_w = ways_w[watched, onset - pre : here + 1]
         path_w = way_w - mean(way_w[:pre])
-        limit = float(found.track.limits[watched, self._groups[window]])
+        limit = float(found.track.limits[watched, GROUP[places[watched]]])
         return self._opened(
             view, k, (direction, watched, rank), path_w, path_w.max(),
             onset_ns=int(view.tick_end_ns[k]) - (here - onset + 1) * self._layout.tick_ns,

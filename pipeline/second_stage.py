@@ -43,8 +43,10 @@ class Second(NamedTuple):
     share: Any
     synchrony: Any
     """Largest of the second's ticks; 0 where too few moved."""
-    bands_w: Any
+    bands_w: Any = None
     """(band, node): strongest line of each of `BANDS_HZ`, NaN where none can be seen."""
+    together: Any = None
+    """How the leaves fall together, as the state tells it (`Together.step`)."""
 
 
 class Open(NamedTuple):
@@ -100,7 +102,7 @@ def second_stats(
     rise_w, fall_w = np.maximum(most_w.T, 0.0), np.maximum(-least_w.T, 0.0)
     columns = (mean_w, min_w, max_w, rise_w, fall_w, share, most.T)
     rows = ([end_ns, *(column[k] for column in columns)] for k, end_ns in enumerate(ends_ns))
-    return [Second._make([*row, None]) for row in rows]
+    return [Second(*row) for row in rows]
 
 
 class _Kind(NamedTuple):

@@ -78,7 +78,6 @@ class StepStage:
         levels = np.array([layout.nodes[row].level for row in layout.watched])
         self._peers = [levels == level for level in sorted(set(levels.tolist()))]
         self._doubt = np.where(sum(rows * (rows.sum() > 2) for rows in self._peers), 0.0, LONE)
-        self._windows = np.array(steps.WINDOWS)
         place = {row: k for k, row in enumerate(layout.watched)}
         pairs = [
             (place[over], k)
@@ -99,28 +98,27 @@ class StepStage:
     def frame(self, track: StepTrack, moved_w: Any, ok: Any) -> Triggers:
         """Take some ticks' masked changes of the watched nodes, (watched, time), into ``track``."""
         n_time = moved_w.shape[1]
-        first = track.path[-1].x_w[:, -1:]
-        way_w = np.add.accumulate(np.concatenate([first, moved_w], axis=1), axis=1)
-        path = [*track.path, Ticks(way_w[:, 1:], ok)]
+        path = [*track.path, Ticks(_ways(track.path[-1].x_w[:, -1], moved_w), ok)]
         way = newest(path, n_time + ORDER)
         view = self._kernels.scan(*way, track.innovations_w, track.since, _plan(track))
         track.block = np.maximum(track.block, view.greatest**2 / 2)
-        limits = {"threshold_on": 1.0, "threshold_off": 0.5}
-        up, track.up = self._kernels.two_threshold(view.up, track.up, **limits)
-        down, track.down = self._kernels.two_threshold(view.down, track.down, **limits)
-        alarmed = (up | down).any(axis=1) & (track.alarmed_s == 0)
-        track.alarmed_s = track.alarmed_s + alarmed
+        active, alarmed = self._switched(track, view.ratio)
+        track.alarmed_s = track.alarmed_s + (alarmed & (track.alarmed_s == 0))
         depth = self._ring + self._per_s  # a second more: see `recent`
         track.path = recent(later(track.path, path[-1], self._per_s), self._per_s, depth)
-        track.innovations_w, track.since = view.innovations_w[:, n_time:], track.since + n_time
-        return Triggers(
-            np.stack([up, down]),
-            np.stack([view.up, view.down]),
-            self._windows[np.stack([view.up_window, view.down_window])],
-            path,
-            self._ring + n_time,
-            track,
+        track.innovations_w, track.since = view.innovations_w, track.since + n_time
+        return Triggers(active, view.ratio, view.window, path, self._ring + n_time, track)
+
+    def _switched(self, track: StepTrack, ratio: Any) -> tuple[Any, Any]:
+        """Which nodes are active (direction, watched, time), which are at any time; (watched,)."""
+        rows = ratio.reshape(-1, ratio.shape[2])
+        states = np.concatenate([track.up, track.down])
+        active, states = self._kernels.two_threshold(
+            rows, states, threshold_on=1.0, threshold_off=0.5
         )
+        track.up, track.down = np.split(states, 2)
+        active = active.reshape(ratio.shape)
+        return active, active.any(axis=(0, 2))
 
     def seconds(self, track: StepTrack, whole: int) -> None:
         """Means of the newest grid seconds, whether alarmed nodes have settled by the last.
@@ -273,6 +271,17 @@ def _plan(track: StepTrack) -> StepPlan:
     )  # fmt: skip
 
 
+def _ways(before_w: Any, moved_w: Any) -> Any:
+    """Each node's way, its changes added up in their order; (watched, time)."""
+    way_w = np.empty(moved_w.shape)
+    for k in range(moved_w.shape[1]):
+        np.add(way_w[:, k - 1] if k else before_w, moved_w[:, k], out=way_w[:, k])
+    return way_w
+
+
 def _total(values: Any) -> Any:
     """Sum over the last axis in its order."""
-    return np.add.accumulate(values, axis=-1)[..., -1]
+    total = values[..., 0].copy()
+    for k in range(1, values.shape[-1]):
+        total += values[..., k]
+    return total

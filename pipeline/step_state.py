@@ -93,7 +93,7 @@ class Triggers:
     ratio: Any
     """|G| over its threshold; (direction, watched, time)."""
     window: Any
-    """Samples of the box that says so; (direction, watched, time)."""
+    """Place in `steps.WINDOWS` of the one that says so; (direction, watched, time)."""
     path: list[Ticks]
     """Each node's way."""
     reach: int

@@ -150,18 +150,17 @@ class StepPlan(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """What `Kernels.scan` says; (watched, time) but for two."""
+    """What `Kernels.scan` says; direction 0 is up and 1 is down."""
 
-    up: Any
-    down: Any
-    up_window: Any
-    """Place in `steps.WINDOWS`; int64."""
-    down_window: Any
+    ratio: Any
+    """Largest ``|G|`` over its threshold; (direction, watched, time)."""
+    window: Any
+    """Place in `steps.WINDOWS` of the one that says so; (direction, watched, time) int64."""
     greatest: Any
     """Largest ``|G|`` of each group over all ticks of the frame; (watched, group). The first is no
     less than the largest innovation over its spread before it was bounded."""
     innovations_w: Any
-    """The past's `steps.TAIL` and the frame's, bounded; (watched, TAIL + time)."""
+    """The newest, bounded; (watched, TAIL)."""
 
 
 class Told(NamedTuple):
@@ -252,7 +251,7 @@ class Kernels(NamedTuple):
     frame_means: Callable[..., Any]
     """``frame_means(x_w, valid, *, samples_per_frame) -> (mean_w, valid)``"""
     together: Callable[..., Any]
-    """``together(x_w, valid, state) -> (Together, DiversityState)``; x_w, valid (leaf, 1)."""
+    """``together(x_w, valid, state) -> (Together, DiversityState)``; x_w, valid (leaf, second)."""
     warm: Callable[[], None]
     """Returns when nothing is left to compile or to load: before a process says it is ready."""
     snapshots: Callable[..., Any] = unison.snapshots

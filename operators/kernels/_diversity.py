@@ -1,4 +1,4 @@
-"""How the leaves fall together, on the CPU: one pass over a minute of each leaf."""
+"""How the leaves fall together, on the CPU: one pass over a minute of each leaf for each second."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ._compiled import b1, compiled, f4, f8, inner, read, spread
+from ._compiled import b1, compiled, f4, f8, i8, inner, read, spread
 from ._lanes import LANES, everywhere, greater, lane, load, size, store, within
 from ._tables import room
 from ._tiles import most
 
-__all__ = ["together"]
+__all__ = ["LEAVES", "together"]
 
 LEAVES = 64
 """Sums over leaves are sums of so many, added up: exact enough, and in one order."""
@@ -25,27 +25,14 @@ def _sum(x: Any) -> Any:
     return low + ((lane(x, 4) + lane(x, 5)) + (lane(x, 6) + lane(x, 7)))
 
 
-@spread
-def _moved_on(tail_w: Any, leaf: Any, now_w: Any, row_w: Any, later_w: Any) -> None:
-    """
-    A leaf's seconds without the first and with one more into its row of ``later_w``.
-
-    The last of them, from a whole number of lanes on, go into ``row_w``.
-    """
-    length = tail_w.shape[1]
-    first, inside = leaf * length, _inside(length)
-    for t in range(0, inside, LANES):
-        store(later_w, first + t, load(tail_w, first + t + 1))
-    for t in range(inside, length):
-        row_w[t - inside] = tail_w[leaf, t]
-        later_w[leaf, t] = tail_w[leaf, t + 1] if t + 1 < length else now_w
-    row_w[length - inside] = now_w
-
-
 @inner
-def _inside(length: Any) -> Any:
-    """Seconds of whole lanes that have another second behind them."""
-    return max(length - 1, 0) // LANES * LANES
+def _joined(tail_w: Any, new: Any, leaf: Any, row_w: Any) -> None:
+    """A leaf's seconds, the new ones behind the others; NaN where not measured."""
+    length = tail_w.shape[1]
+    for t in range(length):
+        row_w[t] = tail_w[leaf, t]
+    for t in range(new[0].shape[1]):
+        row_w[length + t] = new[0][leaf, t] if new[1][leaf, t] else np.nan
 
 
 @inner
@@ -55,53 +42,66 @@ def _measured(x: Any) -> Any:
 
 
 @spread
-def _added(tail_w: Any, leaf: Any, row_w: Any, sums_w: Any, part: Any) -> None:
-    """One leaf into sums by second of power and of moves, and into ``part``, as `together` says."""
-    zero, length, width = everywhere(0.0), tail_w.shape[1], sums_w.shape[1]
-    first, inside = leaf * length, _inside(length)
+def _added(row_w: Any, first: Any, window: Any, rest_w: Any, sums: Any, at: Any) -> None:
+    """
+    One leaf's window, from second ``first`` on, into what is added up from number ``at`` on.
+
+    ``rest_w``: room for what is behind the whole lanes of a window; NaN behind that.
+    """
+    zero, width = everywhere(0.0), _width(window)
+    inside = (window - 1) // LANES * LANES
     peak, top, squares, sizes = zero, zero, zero, zero
+    for t in range(inside, window):
+        rest_w[t - inside] = row_w[first + t]
     for t in range(0, width, LANES):
         if t < inside:
-            here, after = load(tail_w, first + t), load(tail_w, first + t + 1)
+            here, after = load(row_w, first + t), load(row_w, first + t + 1)
         else:
-            here, after = load(row_w, t - inside), load(row_w, t - inside + 1)
+            here, after = load(rest_w, t - inside), load(rest_w, t - inside + 1)
         moved = _measured(after - here)
         peak, top = greater(here, peak), greater(size(moved), top)
         squares, sizes = squares + moved * moved, sizes + size(moved)
-        store(sums_w, t, load(sums_w, t) + _measured(here))
-        store(sums_w, width + t, load(sums_w, width + t) + moved)
-    top_w, total_w = most(top), _sum(sizes)
-    part[0] += most(peak)
-    part[1] += top_w
-    part[2] += _sum(squares)
-    part[3] += total_w
-    part[4] += total_w * total_w
-    part[5] += top_w > 0
+        store(sums, at + t, load(sums, at + t) + _measured(here))
+        store(sums, at + width + t, load(sums, at + width + t) + moved)
+    top_w, total_w, k = most(top), _sum(sizes), at + 2 * width
+    sums[k] += most(peak)
+    sums[k + 1] += top_w
+    sums[k + 2] += _sum(squares)
+    sums[k + 3] += total_w
+    sums[k + 4] += total_w * total_w
+    sums[k + 5] += top_w > 0
+
+
+@inner
+def _width(window: Any) -> Any:
+    """Seconds of a window, filled up to whole lanes."""
+    return (window + LANES - 1) // LANES * LANES
 
 
 @compiled(
     types.void(
-        read(f4, 2), types.Tuple((read(f4, 2), read(b1, 2))), f4[:, ::1], f8[:, ::1], f8[::1]
+        read(f4, 2), types.Tuple((read(f4, 2), read(b1, 2))), f4[:, ::1], f8[:, :, ::1],
+        types.UniTuple(i8, 2),
     )
-)
-def together(tail_w: Any, new: Any, later_w: Any, sums_w: Any, found: Any) -> None:
+)  # fmt: skip
+def together(tail_w: Any, new: Any, later_w: Any, sums: Any, groups: Any) -> None:
     """
-    One more second ``new`` (leaf, 1), and which were measured; ``tail_w`` moves into ``later_w``.
+    Some more seconds ``new`` (leaf, time), and which were measured, of the leaves of some groups.
 
-    ``sums_w``: power and moves of all leaves by second of the window, (2, whole lanes), zeros
-    behind it. ``found``: sums over the leaves of their peaks, greatest moves, squared moves, sizes
-    of moves and squares of those; how many moved.
+    ``tail_w`` moves into ``later_w``. ``sums`` (group of `LEAVES`, time, number): of the leaves of
+    each, power and moves by second of the window, both filled up to whole lanes; then of their
+    peaks, greatest moves, squared moves, sizes of moves and squares of those; how many moved.
     """
-    leaves, width = tail_w.shape[0], sums_w.shape[1]
-    row_w = room(width + LANES)
-    row_w[:] = np.nan
-    part_w, part = np.zeros((2, width)), np.zeros(len(found))
-    sums_w[:], found[:] = 0.0, 0.0
-    for leaf in range(leaves):
-        now_w = new[0][leaf, 0] if new[1][leaf, 0] else np.nan
-        _moved_on(tail_w, leaf, now_w, row_w, later_w)
-        _added(tail_w, leaf, row_w, part_w, part)
-        if leaf % LEAVES == LEAVES - 1 or leaf == leaves - 1:
-            sums_w += part_w
-            found += part
-            part_w[:], part[:] = 0.0, 0.0
+    leaves, ticks, window = tail_w.shape[0], new[0].shape[1], tail_w.shape[1] + 1
+    numbers, flat = sums.shape[2], sums.reshape(-1)
+    row_w, rest_w = room(window + ticks + LANES), room(3 * LANES)
+    rest_w[:] = np.nan
+    for group in range(groups[0], groups[1]):
+        sums[group] = 0.0
+        for leaf in range(LEAVES * group, min(LEAVES * (group + 1), leaves)):
+            _joined(tail_w, new, leaf, row_w)
+            for k in range(window - 1):
+                later_w[leaf, k] = row_w[ticks + k]
+            for tick in range(ticks):
+                at = (group * ticks + tick) * numbers
+                _added(row_w, tick, window, rest_w, flat, at)

@@ -34,6 +34,8 @@ __all__ = ["Plan", "periodogram", "plan"]
 
 _EULER = 0.5772156649015329
 EVERYTHING = Told()
+COST = 2
+"""Numbers of other kernels that take as long as a bin, with its share of an FFT and of a level."""
 
 
 class Plan(NamedTuple):
@@ -144,6 +146,6 @@ def _hops(
         powers(*feed, ends, windows_, (power, enough), (first, last))
         look((power, enough), memory, moved, tables, out, (first, last))
 
-    share(some, tiles, hops * rows * bins)
+    share(some, tiles, COST * hops * rows * bins)
     parts = [*said, amplitude[0]] if bins_told else [None] * 4
     return Found._make([*parts, strongest, most]), tail, moved

@@ -121,7 +121,20 @@ def _told(best: Any, ticks: Any, span: Any, out: Any, place: Any) -> None:
         for j in range(span[1]):
             for t in range(ticks):
                 value = best[LANES * (ticks * (2 + which) + t) + j]
-                place[which][span[0] + j, t] = i8(value)
+                place[which, span[0] + j, t] = i8(value)
+
+
+@inner
+def _newest(past_z_w: Any, new_w: Any, ticks: Any, span: Any, z_w: Any) -> None:
+    """The newest innovations of a tile's nodes, as many as of the past: ``new_w`` behind it."""
+    tail = z_w.shape[1]
+    kept = max(tail - ticks, 0)
+    for row in range(span[0], span[0] + span[1]):
+        for k in range(kept):
+            z_w[row, k] = past_z_w[row, k + ticks]
+    for j in range(span[1]):
+        for k in range(kept, tail):
+            z_w[span[0] + j, k] = new_w[LANES * (k + ticks - tail) + j]
 
 
 _PLAN = types.Tuple((read(f8, 2), *(read(f8, 1),) * 4, read(f8, 2)))
@@ -129,36 +142,33 @@ _PLAN = types.Tuple((read(f8, 2), *(read(f8, 1),) * 4, read(f8, 2)))
 
 @compiled(
     types.void(
-        types.Tuple((read(f8, 2), read(b1, 2), read(i8, 1))), _PLAN,
+        types.Tuple((read(f8, 2), read(b1, 2), read(i8, 1), read(f8, 2))), _PLAN,
         types.Tuple((read(i8, 2), read(i8, 2), types.UniTuple(i8, 2))),
-        types.UniTuple(f8[:, ::1], 2), types.UniTuple(i8[:, ::1], 2),
-        types.UniTuple(f8[:, ::1], 2),
+        f8[:, :, ::1], i8[:, :, ::1], types.UniTuple(f8[:, ::1], 2),
     )
 )  # fmt: skip
 def ratios(path: Any, plan: Any, windows: Any, best: Any, place: Any, out: Any) -> None:
     """
     The whole of `reference.scan`, of the nodes of some tiles.
 
-    ``path``: ways, what was measured, samples since the past counts. ``windows``: `parts` of each
-    box, (window, 5): places of newer and older, length of the newer, own length, ticks of the past
-    that longer ones need; (group, 2); the first tile and past the last. ``out``: greatest (watched,
-    group), innovations with the past in front (watched, TAIL + time).
+    ``path``: ways, what was measured, samples since the past counts, past innovations. ``windows``:
+    `parts` of each box, (window, 5): places of newer and older, length of the newer, own length,
+    ticks of the past that longer ones need; (group, 2); the first tile and past the last. ``best``,
+    ``place``: ratio and window of `Scan`. ``out``: its greatest and innovations.
     """
     (parts, groups, tiles), (greatest, z_w) = windows, out
-    ticks, length = best[0].shape[1], z_w.shape[1]
-    tail, count = length - ticks, z_w.shape[0]
+    ticks, (count, tail) = best.shape[2], z_w.shape
+    length = tail + ticks
     sums, found = room(LANES * length * len(parts)), room(4 * LANES * ticks)
     new_w, way_w, run = (room(LANES * path[0].shape[1]), room(LANES * path[0].shape[1]),
                          room(LANES * path[0].shape[1]))  # fmt: skip
     some, tops = room(LANES), room(LANES)
     for tile in range(tiles[0], tiles[1]):
         span = (LANES * tile, min(LANES, count - LANES * tile))
-        columns(z_w, span, sums, 0)
+        columns(path[3], span, sums, 0)
         alone = _whitened(path, span, plan, (new_w, way_w, run, some))
         sums[LANES * tail : LANES * length] = new_w[: LANES * ticks]
-        for j in range(span[1]):
-            for t in range(ticks):
-                z_w[span[0] + j, tail + t] = new_w[LANES * t + j]
+        _newest(path[3], new_w, ticks, span, z_w)
         sigma_w, baseline = _gathered(plan[2], span, some), _gathered(plan[4], span, some)
         never, zero = everywhere(np.inf), everywhere(0.0)
         _boxes(parts, length, ticks, sums)

@@ -16,6 +16,7 @@ from operators.noise import NoiseState
 
 from . import Frame, FramePlan, Kernels, Scan, StepPlan
 from ._compiled import alone
+from ._diversity import LEAVES
 from ._diversity import together as fallen
 from ._frame import folded
 from ._lanes import LANES
@@ -31,7 +32,7 @@ _LEVELS = np.array(MIDDLE)
 _AT_ONCE = 1024
 _SHARED = (
     "frame", "scan", "innovations", "block_moments", "periodogram", "remember", "noise_scale",
-    "second_stats", "frame_means",
+    "second_stats", "frame_means", "together",
 )  # fmt: skip
 
 
@@ -115,19 +116,16 @@ def scan(
     """As `reference.scan`; nodes are shared."""
     rows, ticks = path_w.shape[0], path_w.shape[1] - plan.coefficients.shape[1]
     best, place = np.empty((2, rows, ticks)), np.empty((2, rows, ticks), np.int64)
-    greatest = np.empty((rows, len(GROUPS)))
-    z_w = np.empty((rows, past_z_w.shape[1] + ticks))
-    path = (np.ascontiguousarray(path_w), np.ascontiguousarray(path_ok), since)
-    judged, out = tuple(plan), (greatest, z_w)
+    out = np.empty((rows, len(GROUPS))), np.empty(past_z_w.shape)
+    way = [np.ascontiguousarray(a) for a in (path_w, path_ok, past_z_w)]
+    path = (way[0], way[1], since, way[2])
+    judged = tuple(plan)
 
-    def some(first: int, last: int) -> None:
-        mine = slice(LANES * first, LANES * last)
-        z_w[mine, : past_z_w.shape[1]] = past_z_w[mine]
-        windows = (BOXES, GROUPS, (first, last))
-        ratios(path, judged, windows, (best[0], best[1]), (place[0], place[1]), out)
+    def some(*tiles: int) -> None:
+        ratios(path, judged, (BOXES, GROUPS, tiles), best, place, out)
 
-    share(some, -(-rows // LANES), rows * z_w.shape[1])
-    return Scan(best[0], best[1], place[0], place[1], greatest, z_w)
+    share(some, -(-rows // LANES), rows * (past_z_w.shape[1] + ticks))
+    return Scan(best, place, *out)
 
 
 def innovations(path_w: Any, path_ok: Any, plan: StepPlan, *, share: Any = alone) -> Any:
@@ -222,24 +220,32 @@ def autocovariance(x_w: Any, valid: Any, *, order: int) -> Any:
     return out
 
 
-def together(x_w: Any, valid: Any, state: DiversityState) -> tuple[Together, DiversityState]:
-    """As `diversity.together`, of one second."""
-    tail_w = state.tail_w
-    later_w, found = np.empty(tail_w.shape, np.float32), np.empty(6)
-    sums_w = np.empty((2, -(-(tail_w.shape[1] + 1) // LANES) * LANES))
-    now_w = np.ascontiguousarray(narrow(x_w)), np.ascontiguousarray(valid)
-    fallen(np.ascontiguousarray(tail_w), now_w, later_w, sums_w, found)
-    peaks_w, tops_w, squares_w2, sizes_w, squared_w2, count = found.tolist()
-    peak_w, top_w = max(float(sums_w[0].max()), 0.0), float(np.abs(sums_w[1]).max())
-    apart_w2 = float((sums_w[1] * sums_w[1]).sum())
+def together(
+    x_w: Any, valid: Any, state: DiversityState, *, share: Any = alone
+) -> tuple[Together, DiversityState]:
+    """As `diversity.together`; leaves are shared."""
+    (leaves, ticks), tail_w = x_w.shape, np.ascontiguousarray(state.tail_w)
+    width, groups = -(-(tail_w.shape[1] + 1) // LANES) * LANES, -(-leaves // LEAVES)
+    later_w, sums = np.empty(tail_w.shape, np.float32), np.empty((groups, ticks, 2 * width + 6))
+    new = np.ascontiguousarray(narrow(x_w)), np.ascontiguousarray(valid)
+    share(lambda *some: fallen(tail_w, new, later_w, sums, some), groups, leaves * ticks * width)
+    total = sum(sums[1:], sums[0])
+    found = [_fallen(*np.split(each, [width, 2 * width])) for each in total]
+    return Together(*np.array(found).T[:, None, :]), DiversityState(later_w)
+
+
+def _fallen(sum_w: Any, moved_w: Any, of_leaves: Any) -> tuple[float, ...]:
+    """One second's `Together` of what `_diversity.together` adds up."""
+    peaks_w, tops_w, squares_w2, sizes_w, squared_w2, count = of_leaves.tolist()
+    peak_w, top_w = max(float(sum_w.max()), 0.0), float(np.abs(moved_w).max())
+    apart_w2 = float((moved_w * moved_w).sum())
     effective = count * squares_w2 / apart_w2 if apart_w2 > 0 else 0.0
-    shares = (
+    return (
         peak_w / peaks_w if peaks_w > 0 else 0.0,
         top_w / tops_w if tops_w > 0 else 0.0,
         min(effective, count),
         squared_w2 / (sizes_w * sizes_w) if sizes_w > 0 else 0.0,
     )
-    return Together(*(np.array([[share]]) for share in shares)), DiversityState(later_w)
 
 
 def block_moments(maxima: Any, count: Any, *, share: Any = alone) -> Moments:

@@ -109,7 +109,8 @@ def scan(path_w: Any, path_ok: Any, past_z_w: Any, since: Any, plan: StepPlan) -
     greatest = xp.max(view.greatest, axis=2)
     first = xp.maximum(greatest[:, :1], alone[:, None])
     greatest = xp.concat([first, greatest[:, 1:]], axis=1)
-    return Scan(view.up, view.down, view.up_window, view.down_window, greatest, z_w)
+    ratio, window = xp.stack([view.up, view.down]), xp.stack([view.up_window, view.down_window])
+    return Scan(ratio, window, greatest, z_w[:, -steps.TAIL :])
 
 
 def block_moments(maxima: Any, count: Any) -> extremes.Moments:

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from operators import oscillations
+from operators import diversity, oscillations
 from operators.kernels import cpu, reference
 from operators.kernels.tolerances import CPU
 from operators.noise import start
@@ -39,6 +39,22 @@ def test_how_many_threads_changes_no_bit(count: int) -> None:
         np.testing.assert_array_equal(a, b)
     for a, b in zip(several.scan(*frozen(*given), plan), one.scan(*given, plan), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_leaves_fall_together_the_same_however_cut_and_shared() -> None:
+    """Twelve seconds of 150 leaves at once and one by one, by one thread and by three: each bit."""
+    rng, leaves = np.random.default_rng(8), 150
+    x, ok = rng.normal(5e4, 1e3, (leaves, 12)), rng.random((leaves, 12)) > 0.1
+    told = []
+    for cut, kernels in ((12, cpu.KERNELS), (12, cpu.kernels(shared(3))), (1, cpu.KERNELS)):
+        state, found = diversity.start(x[:, :1], window=6), []
+        for k in range(0, 12, cut):
+            said, state = kernels.together(*frozen(x[:, k : k + cut], ok[:, k : k + cut]), state)
+            found.append(np.concatenate(said))
+        told.append([np.concatenate(found, axis=1), state.tail_w])
+    for other in told[1:]:
+        for a, b in zip(other, told[0], strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("gaps", [True, False])
