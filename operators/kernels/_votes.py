@@ -79,15 +79,17 @@ _FEED = types.Tuple((read(f4, 2), read(b1, 2)))
     types.void(
         _FEED, _FEED, types.Tuple((read(f8, 2), read(f8, 1))),
         types.Tuple((read(i8, 1), read(i8, 1), types.UniTuple(i8, 2), i8, f8)), f8[:, ::1],
+        types.UniTuple(i8, 2),
     )
 )  # fmt: skip
-def moved_together(new: Any, old: Any, moves: Any, tables: Any, out: Any) -> None:
+def moved_together(new: Any, old: Any, moves: Any, tables: Any, out: Any, span: Any) -> None:
     """
-    Synchrony of every node into ``out`` (node, time), zeros before.
+    Synchrony of every node in some seconds, from the first of ``span`` up to the last, exclusive.
 
     ``new``, ``old``: tick means (channel, time) and what was measured, of the frame and before it.
     ``moves``: the leaves' greatest changes (leaf, second) and thresholds. ``tables``: `Tree.first`
-    and `Tree.index` of the leaves, which channels they are, ticks of a second, least count.
+    and `Tree.index` of the leaves, which channels they are, ticks of a second, least count. ``out``
+    (node, time).
     """
     (peaks, limits_w), (first, index, leaves, per_s, least) = moves, tables
     channels, seconds = new[0].shape[0], peaks.shape[1]
@@ -96,7 +98,7 @@ def moved_together(new: Any, old: Any, moves: Any, tables: Any, out: Any) -> Non
     moved, some = np.empty(channels, np.bool_), np.empty(out.shape[0], np.bool_)
     sums, stack, rows = np.empty((out.shape[0], size)), room(DEPTH * size), room(size)
     moved[:], rows[:] = False, 0.0
-    for second in range(seconds):
+    for second in range(span[0], span[1]):
         for leaf in range(len(limits_w)):
             moved[leaves[0] + leaf] = peaks[leaf, second] >= limits_w[leaf]
         at = second * ticks
@@ -117,5 +119,6 @@ def moved_together(new: Any, old: Any, moves: Any, tables: Any, out: Any) -> Non
             some[node] = held > 0
             if held and members > 1:
                 popped(stack, held, sums[node])
+            out[node, at : at + ticks] = 0.0
             if held:
                 _share(sums[node], least, out, node, (at, ticks))

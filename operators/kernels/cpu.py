@@ -45,7 +45,7 @@ def frame(
     *,
     share: Any = alone,
 ) -> Frame:
-    """As `reference.frame`; nodes of a level are shared."""
+    """As `reference.frame`; nodes of a level, and seconds, are shared."""
     ticks, nodes = mean_w.shape[1], len(plan.counts)
     new = np.ascontiguousarray(narrow(mean_w)), np.ascontiguousarray(ok)
     old = np.ascontiguousarray(narrow(past.tail_w)), np.ascontiguousarray(past.tail_valid)
@@ -68,7 +68,7 @@ def frame(
         node_moved_w[plan.watched],
         np.broadcast_to(pairs[plan.watched] > 0, (len(plan.watched), ticks)),
         second_w,
-        _together(new, old, peak_w, threshold_w, plan),
+        _together(new, old, (peak_w, threshold_w), plan, share),
         peak_w,
     )
 
@@ -97,15 +97,16 @@ def _both(ok: Any, tail_ok: Any) -> Any:
 
 
 def _together(
-    new: tuple[Any, Any], old: tuple[Any, Any], peak_w: Any, threshold_w: Any, plan: FramePlan
+    new: tuple[Any, Any], old: tuple[Any, Any], moves: tuple[Any, Any], plan: FramePlan, share: Any
 ) -> Any:
-    """Synchrony of every node; nothing is added up while no leaf has moved."""
-    shape = len(plan.counts), new[0].shape[1]
+    """Synchrony of every node; nothing is added up while no leaf has moved; seconds are shared."""
+    shape, (peak_w, threshold_w) = (len(plan.counts), new[0].shape[1]), moves
     if not any((peak_w[:, k] >= threshold_w).any() for k in range(peak_w.shape[1])):
         return np.broadcast_to(0.0, shape)
-    out, tree = np.zeros(shape), (plan.leaf_tree.first, plan.leaf_tree.index)
-    moved_together(
-        new, old, (peak_w, threshold_w), (*tree, plan.leaves, plan.per_s, plan.least), out
+    tables = (plan.leaf_tree.first, plan.leaf_tree.index, plan.leaves, plan.per_s, plan.least)
+    out = np.empty(shape)
+    share(
+        lambda *span: moved_together(new, old, moves, tables, out, span), peak_w.shape[1], out.size
     )
     return out
 
