@@ -84,8 +84,8 @@ class Lane:
         state = None
         if newest.offsets or newest.read_offsets:
             state = newest_state(root, self._writer.name, LaneState, layout=self._layout)
-        self._first = self._config.resume and state is None
-        if self._first and self._taken_ns:
+        self._cold = self._first = self._config.resume and state is None
+        if self._cold and self._taken_ns:
             self._outbox.lost = open_events(root, self._writer.name)
         state = state or LaneState({}, {}, {}, 0)
         self._ledger = Ledger(state.receipts, state.read, state.issued)
@@ -99,17 +99,18 @@ class Lane:
             own_sites(self._config.archive, self._writer.name, [site_id])
             ready = self._ready.pop(site_id, None)
             layout = ready.layout if ready else SiteLayout(self._config.topologies[site_id])
-            memory = self._memories.pop(site_id, None)
+            memory, cold = self._memories.pop(site_id, None), self._cold
             if memory is not None and memory.digest != layout.digest:
-                memory = None
+                memory, cold = None, True
                 lost = open_events(self._config.archive, self._writer.name)
                 self._outbox.lost += [event for event in lost if event.site_id == site_id]
             fresh = ready if memory is None else None
             site = self._sites[site_id] = fresh or SiteWork(layout, self._config, memory)
-            if memory is not None or not self._config.resume:  # a cold start has nothing to obey
+            if not cold:  # it is computed again, from the snapshot or from its first message
                 site.aligner.obey(self._writer.newest.idle, self._taken_ns.get(site_id, -1))
-            if memory is not None:
+            if self._config.resume:
                 site.recall(self._writer.newest.told)
+            if memory is not None:
                 site.until_ns = memory.align.closed_ns
         return site
 
@@ -207,9 +208,8 @@ class Lane:
 
     def _judge(self, verdict: Verdict, site_id: str) -> None:
         receipt = self._ledger.receipts[verdict.receipt]
-        message, refused, cause = receipt.message, receipt.refused, verdict.cause
-        if verdict.repeat:
-            refused = ()
+        message, cause = receipt.message, verdict.cause
+        refused = () if verdict.repeat else receipt.refused
         receipt.until_ns = verdict.until_ns
         if verdict.until_ns == HELD:
             return

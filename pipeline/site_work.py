@@ -21,7 +21,10 @@ from schemas.units import NS_PER_S
 __all__ = ["Done", "SiteWork", "counted"]
 
 TOLD_NS, TOLD_KEPT = 3600 * NS_PER_S, 1000
-"""How long, and how much of, what was said stays on record: longer than two snapshots reach."""
+"""
+How long, and how much of, what was said stays on record: longer than two snapshots reach. What is
+still ahead or in force stays as long as it is, for a site that begins anew.
+"""
 
 
 class Done(NamedTuple):
@@ -110,9 +113,7 @@ class SiteWork:
         state = self.aligner.state
         said = (Said(one.from_ns, one.hint, one.signal) for one in told)
         state.said = sorted([*state.said, *said], key=lambda one: one.from_ns)
-        oldest_ns = state.closed_ns - TOLD_NS
-        kept = [one for one in [*state.told, *told] if one.from_ns >= oldest_ns]
-        state.told = kept[-TOLD_KEPT:]
+        state.told = list(_on_record([*state.told, *told], state.closed_ns))[-TOLD_KEPT:]
 
     def _blocks(self, quiet: Collection[str], *, singly: bool) -> Iterator[Block]:
         """Blocks that can be closed, each with what was said until it ends."""
@@ -155,6 +156,21 @@ class SiteWork:
             for level, newest_ns in self.aligner.level_newest_ns().items()
             if newest_ns - max(self.until_ns, self.aligner.oldest_ns) > limit_ns
         }
+
+
+def _on_record(told: list[Told], now_ns: int) -> Iterator[Told]:
+    """What a later owner must know of; of signals in force the newest of each kind."""
+    newest = {one.signal.signal: one for one in told if one.signal is not None}
+    for one in told:
+        until_ns = one.from_ns + TOLD_NS
+        if one.hint is not None:
+            times_ns = (one.hint.t_ns, one.hint.start_ns, one.hint.end_ns)
+            ends_ns = max(t for t in times_ns if t is not None)
+            until_ns = max(until_ns, now_ns if one.hint.period_s else ends_ns)
+        elif one.signal is not None and newest[one.signal.signal] is one:
+            until_ns = max(until_ns, one.signal.until_ns or now_ns)
+        if until_ns >= now_ns:
+            yield one
 
 
 def counted(counters: Counters, sites: Collection[SiteWork]) -> None:

@@ -226,6 +226,33 @@ def test_kills_after_an_idle_gateway_are_invisible(site, tmp_path):
     assert [(i.gateway_id, i.to_ns) for i in record.idle] == [("gp", T0_NS + 30 * NS_PER_S)]
 
 
+def test_a_site_that_began_after_the_snapshot_obeys_what_was_idle(tmp_path):
+    """The snapshot has one site of two; of the other, PDU meters had gone idle and came late."""
+    both, back_ns = (sites.topology("t1"), sites.topology("t2")), T0_NS + 30 * NS_PER_S
+    before, pieces = (sites.site_slices(site, eventful()) for site in both)
+    held = [p for p in pieces if p.gateway_id == "gp" and p.t0_ns >= back_ns - 15 * NS_PER_S]
+    came_ns = {id(p): max(p.t0_ns, back_ns) for p in held}
+    pieces.sort(key=lambda p: (p.end, came_ns.get(id(p), p.t0_ns)))
+    stream = sites.as_messages([*before, *pieces])
+    for root in (tmp_path / "whole", tmp_path / "killed"):
+        lane = open_lane(root, *both)
+        lane.feed(stream[: len(before)])
+        cut(lane, snapshot=True)
+        for k, (message, piece) in enumerate(zip(stream[len(before) :], pieces, strict=True)):
+            at_s = (came_ns.get(id(piece), piece.t0_ns) - T0_NS) / NS_PER_S
+            if root.name == "killed" and at_s > 35:
+                lane = open_lane(root, *both)
+                lane.feed(list(merged(stream, 1, lane.start_offsets)))
+                break
+            lane.set_quiet({TELEMETRY["pdu"]} if 20 < at_s < 30 else ())
+            lane.feed([message])
+            if k % 50 == 49:
+                cut(lane)
+        cut(lane, final=True)
+    assert newest_commit(tmp_path / "whole", NAME).idle
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
 def test_a_cold_start_does_not_wait_for_a_gateway_that_was_idle(site, tmp_path):
     """A gateway that is still silent after a cold start goes idle again; the site goes on."""
     stream = silent_messages(site, back_s=1e9)

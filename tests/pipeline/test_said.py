@@ -10,7 +10,9 @@ import pytest
 from pipeline.commits import newest_commit
 from pipeline.detect import DetectSettings
 from pipeline.device import choose
-from pipeline.lane import Message
+from pipeline.lane import LaneConfig, Message
+from pipeline.layout import SiteLayout
+from pipeline.site_work import SiteWork
 from replay.plan import Job, Plan, Site
 from replay.runner import Runner
 from replay.simulate import simulate
@@ -18,7 +20,7 @@ from replay.source import open_trace
 from schemas.events import GridSignal, WorkloadHint
 from schemas.units import NS_PER_S
 from tests.pipeline import site as sites
-from tests.pipeline.lanes import contents, cut, drive, eventful
+from tests.pipeline.lanes import contents, cut, drive, eventful, span_end_ns
 from tests.pipeline.scenes import table
 from tests.pipeline.site import T0_NS, open_lane
 
@@ -99,6 +101,80 @@ def test_after_a_kill_it_acts_from_where_it_acted(stream, tmp_path, later):
             rest.insert(later, said())
         drive(lane, rest)
     assert contents(tmp_path / "killed") == contents(tmp_path / "once")
+
+
+@pytest.mark.parametrize("later", [0, 10_000])
+def test_a_site_that_began_after_the_snapshot_obeys_as_well(tmp_path, later):
+    """
+    The snapshot knows one site of two; the other's hint acts from the frame on record all the same.
+
+    Its first message came later, so that all it ever sent is read again.
+    """
+    first, second = sites.topology("t1"), sites.topology("t2")
+    pieces = sites.site_slices(first, eventful()) + sites.site_slices(second, eventful())
+    stream = sites.as_messages(pieces)
+    begun = len(sites.site_slices(first, eventful())) // 2
+    half = len(stream) * 3 // 4
+    hint = said(site_id="t2")
+    for name in ("once", "killed"):
+        lane = open_lane(tmp_path / name, first, second)
+        lane.feed(stream[:begun])
+        cut(lane, snapshot=True)
+        lane.feed([*stream[begun:half], hint, *stream[half : half + 60]])
+        assert cut(lane) is not None
+        rest = stream[half + 60 :]
+        if name == "killed":
+            lane = open_lane(tmp_path / name, first, second)
+            rest = [m for m in stream if m.offset >= lane.start_offsets.get(m.topic, 0)]
+            rest.insert(later, hint)
+        drive(lane, rest)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "once")
+
+
+def test_a_cold_start_remembers_what_was_said(stream, tmp_path):
+    """The topology has changed: the site begins anew, but a hint that was acknowledged counts."""
+    site, found = sites.topology(), {}
+    changed = type(site).parse(site.dumps().replace("50000.0", "60000.0"))
+    early = [m for m in stream if span_end_ns(m) <= T0_NS + 20 * NS_PER_S]
+    for name, messages in (("told", [*early, said()]), ("untold", early)):
+        lane = open_lane(tmp_path / name, site)
+        lane.feed(messages)
+        cut(lane, final=True)
+        lane = open_lane(tmp_path / name, changed)
+        assert name == "untold" or lane.start_offsets[HINTS] == 1
+        drive(lane, [m for m in stream if m.offset >= lane.start_offsets.get(m.topic, 0)])
+        rows = table(tmp_path / name, "forecasts")
+        late = [r for r in rows if T0_NS + 20 * NS_PER_S < r["issued_ns"] < START_NS]
+        late = [r for r in late if r["start_ns"] > START_NS + 5 * NS_PER_S]
+        found[name] = {(r["issued_ns"], r["start_ns"]): r["q50_w"] for r in late}
+    assert [one.offset for one in newest_commit(tmp_path / "told", "live-p0of1").told] == [0]
+    both = [(w, found["told"][key]) for key, w in found["untold"].items()]
+    assert both
+    assert all(told_w < w for w, told_w in both)
+
+
+def test_what_is_ahead_or_in_force_stays_on_record(tmp_path):
+    """After two hours: a job that starts in a third, a timer, the newest set point; no more."""
+    hour_ns, layout = 3600 * NS_PER_S, SiteLayout(sites.topology())
+    config = LaneConfig(tmp_path, "live-p0of1", {}, DetectSettings(), choose("cpu"))
+    work = SiteWork(layout, config, None)
+    work.aligner.state.closed_ns = T0_NS
+    usual = {"site_id": "t1", "t_ns": T0_NS}
+    hints = [
+        WorkloadHint(hint="job_start", start_ns=T0_NS + 3 * hour_ns, **usual),
+        WorkloadHint(hint="job_stop", start_ns=T0_NS + hour_ns // 2, **usual),
+        WorkloadHint(hint="checkpoint", period_s=1800.0, **usual),
+    ]
+    signals = [
+        GridSignal(signal="set_point", value=w, unit="W", until_ns=until_ns, **usual)
+        for w, until_ns in ((1.0, None), (2.0, None))
+    ]
+    signals.append(GridSignal(signal="price", value=1.0, unit="per_MWh", until_ns=T0_NS, **usual))
+    for offset, record in enumerate([*hints, *signals]):
+        work.hear(record, ("of a test", offset), 0)
+    work.aligner.state.closed_ns = T0_NS + 2 * hour_ns
+    work.hear(hints[0], ("of a test", 9), 0)
+    assert [one.offset for one in work.aligner.state.told] == [0, 2, 4, 9]
 
 
 def test_without_the_record_it_would_act_elsewhere(stream, tmp_path):
