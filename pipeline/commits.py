@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from pipeline.commit_files import (
     Idle,
     OtherCount,
     SiteOwned,
+    Told,
     load_snapshot,
     newest_commit,
     snapshots,
@@ -248,11 +249,17 @@ def _claim_record(
         read_offsets=newest.read_offsets if carry else {},
         archived_until_ns=newest.archived_until_ns,
         idle=newest.idle,
-        told=newest.told,
+        told=newest.told if carry else tuple(_from_elsewhere(newest.told)),
         origin=newest.origin if origin is None else dict(origin),
         moved=newest.moved,
         snapshots=newest.snapshots if carry else (),
     )
+
+
+def _from_elsewhere(told: tuple[Told, ...]) -> Iterator[Told]:
+    """What was said on a topic of another cluster: no message here is the one that brought it."""
+    for k, one in enumerate(told, 1):
+        yield replace(one, offset=-k)
 
 
 def _later(before_ns: Mapping[str, int], given_ns: Mapping[str, int]) -> dict[str, int]:

@@ -21,7 +21,7 @@ from pipeline.ledger import Ledger
 from pipeline.outbox import Outbox
 from pipeline.publish import Outgoing
 from pipeline.recovery import newest_state, open_events
-from pipeline.site_work import SiteWork, counted
+from pipeline.site_work import SiteWork, counted, on_record
 from schemas.events import GridSignal, SiteEvent, WorkloadHint
 from schemas.telemetry import Refused, Slice
 from schemas.topics import SAID, TELEMETRY
@@ -57,7 +57,6 @@ class Lane:
         self._quiet: frozenset[str] = frozenset()
         self._trigger: Message | None = None
         self.counters = Counters(dict.fromkeys(COUNTS, 0))
-        self._outbox = Outbox(self._taken_ns, [], self.counters.values)
         self._restore()
         self.start_offsets = dict(self._ledger.read or writer.newest.offsets)
 
@@ -85,8 +84,9 @@ class Lane:
         if newest.offsets or newest.read_offsets:
             state = newest_state(root, self._writer.name, LaneState, layout=self._layout)
         self._cold = self._first = self._config.resume and state is None
-        if self._cold and self._taken_ns:
-            self._outbox.lost = open_events(root, self._writer.name)
+        resumes = self._config.resume and self._taken_ns
+        left = open_events(root, self._writer.name) if resumes else ()
+        self._outbox = Outbox(self._taken_ns, left, self.counters.values)
         state = state or LaneState({}, {}, {}, 0)
         self._ledger = Ledger(state.receipts, state.read, state.issued)
         self._memories = state.sites
@@ -102,8 +102,6 @@ class Lane:
             memory, cold = self._memories.pop(site_id, None), self._cold
             if memory is not None and memory.digest != layout.digest:
                 memory, cold = None, True
-                lost = open_events(self._config.archive, self._writer.name)
-                self._outbox.lost += [event for event in lost if event.site_id == site_id]
             fresh = ready if memory is None else None
             site = self._sites[site_id] = fresh or SiteWork(layout, self._config, memory)
             if not cold:  # it is computed again, from the snapshot or from its first message
@@ -232,9 +230,9 @@ class Lane:
 
     def _advance(self, site: SiteWork) -> None:
         name, top = site.layout.site_id, site.layout.nodes[site.layout.top].id
-        for done in site.advance(self._quiet, singly=bool(self._outbox.lost)):
+        for done in site.advance(self._quiet, singly=self._outbox.waits(name)):
             self.counters.values["frames"] += done.ticks * len(site.layout.grids)
-            self._outbox.collect(name, top, done.outcome, done.end_ns)
+            self._outbox.collect(name, top, done.outcome, done.end_ns, site.open_now)
             for end_ns, rows in done.beside:
                 self._outbox.keep(name, rows, end_ns)
 
@@ -261,15 +259,8 @@ class Lane:
         offsets = self._ledger.acknowledge(marks)
         if (snapshot or self._first) and self._sites:
             data, self._first = self._snapshot(), False
-        return Batch(
-            drained,
-            offsets,
-            dict(self._ledger.read),
-            marks,
-            tuple(i for site in self._sites.values() for i in site.aligner.state.idle),
-            tuple(t for site in self._sites.values() for t in site.aligner.state.told),
-            data,
-        )
+        idle, told = on_record(self._writer.newest, self._sites)
+        return Batch(drained, offsets, dict(self._ledger.read), marks, idle, told, data)
 
     def commit(self, batch: Batch) -> dict[str, int]:
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -59,16 +59,19 @@ class Outbox:
     ----------
     archived_ns : mapping of site_id to int, ns
         High-water marks: rows made at or before them are dropped.
-    lost : list of SiteEvent
-        Events a predecessor left open and whose state is gone: closed with the next frame.
+    left : iterable of SiteEvent
+        Events a predecessor left open: closed with the next frame, unless they go on.
     values : dict of str to int
         The lane's counts.
     """
 
     def __init__(
-        self, archived_ns: Mapping[str, int], lost: list[SiteEvent], values: dict[str, int]
+        self, archived_ns: Mapping[str, int], left: Iterable[SiteEvent], values: dict[str, int]
     ) -> None:
-        self._archived_ns, self.lost, self._values = dict(archived_ns), lost, values
+        self._archived_ns, self._values = dict(archived_ns), values
+        self._left: dict[str, list[SiteEvent]] = {}
+        for event in left:
+            self._left.setdefault(event.site_id, []).append(event)
         self._records: list[tuple[Any, int, str]] = []
         self._windows: list[dict[str, Any]] = []
         self._beside: dict[str, list[Any]] = {}
@@ -90,11 +93,23 @@ class Outbox:
         self._values["deadletters"] += 1
         self._records.append((letter, -1, ""))
 
-    def collect(self, site_id: str, poi_id: str, outcome: Outcome, end_ns: int) -> None:
-        """Take an outcome; ``end_ns`` is the end of its last frame."""
+    def waits(self, site_id: str) -> bool:
+        """Events that a predecessor left open wait for the first frame that is not archived."""
+        return site_id in self._left
+
+    def collect(
+        self,
+        site_id: str,
+        poi_id: str,
+        outcome: Outcome,
+        end_ns: int,
+        open_now: Callable[[], set[str]],
+    ) -> None:
+        """Take an outcome; ``end_ns`` is the end of its last frame, ``open_now`` what is open."""
         archived_ns = self._archived_ns.get(site_id, -1)
-        if self.lost and end_ns > archived_ns:
-            self._close_lost(site_id, poi_id, end_ns)
+        if self.waits(site_id) and end_ns > archived_ns:
+            known = open_now() | {event.event_id for event in outcome.events}
+            self._close_lost(site_id, poi_id, end_ns, known)
         if self.on_event is not None:
             for event in outcome.events:
                 self.on_event(event)
@@ -121,10 +136,11 @@ class Outbox:
             if rows is not None:
                 self._beside.setdefault(name, []).append(rows)
 
-    def _close_lost(self, site_id: str, poi_id: str, end_ns: int) -> None:
-        ours = [event for event in self.lost if event.site_id == site_id]
-        self.lost = [event for event in self.lost if event.site_id != site_id]
-        for event in ours:
+    def _close_lost(self, site_id: str, poi_id: str, end_ns: int, known: set[str]) -> None:
+        """Close what was left open and nobody knows of any more."""
+        for event in self._left.pop(site_id):
+            if event.event_id in known:
+                continue
             closed = msgspec.structs.replace(
                 event, state="closed", quality="state_lost", updated_ns=end_ns, closed_ns=end_ns
             )

@@ -15,7 +15,7 @@ from pipeline.commits import snapshots
 from schemas.events import SiteEvent
 from schemas.tables import file_stems
 
-__all__ = ["newest_state", "open_events"]
+__all__ = ["as_event", "newest_state", "open_events"]
 
 T = TypeVar("T")
 
@@ -32,17 +32,33 @@ def newest_state(root: Path, writer: str, type_: type[T], *, layout: str) -> T |
 
 def open_events(root: Path, writer: str) -> list[SiteEvent]:
     """Events whose newest row in the writer's commits is not ``closed``."""
-    newest: dict[str, dict[str, Any]] = {}
+    newest: dict[str, tuple[int, str, Path]] = {}
     for path in _event_files(root, writer):
         if path.exists():
-            table = pq.ParquetFile(str(path)).read()
-            newest.update((row["event_id"], row) for row in table.to_pylist())
+            table = pq.ParquetFile(str(path)).read(columns=["event_id", "updated_ns", "state"])
+            for event_id, ns, state in zip(*table.to_pydict().values(), strict=True):
+                if event_id not in newest or newest[event_id][0] <= ns:
+                    newest[event_id] = ns, state, path
+    left = {id_: (ns, path) for id_, (ns, state, path) in newest.items() if state != "closed"}
+    found: dict[str, SiteEvent] = {}
+    for path in dict.fromkeys(path for _, path in left.values()):
+        for row in pq.ParquetFile(str(path)).read().to_pylist():
+            if left.get(row["event_id"]) == (row["updated_ns"], path):
+                found[row["event_id"]] = as_event(row)
+    return list(found.values())
+
+
+def as_event(row: dict[str, Any]) -> SiteEvent:
+    """The record behind a row of the event log."""
     known = {field.name for field in msgspec.structs.fields(SiteEvent)}
-    return [
-        msgspec.convert({k: v for k, v in row.items() if k in known and v is not None}, SiteEvent)
-        for row in newest.values()
-        if row["state"] != "closed"
-    ]
+    return msgspec.convert(_told({k: v for k, v in row.items() if k in known}), SiteEvent)
+
+
+def _told(value: Any) -> Any:
+    """The same without what a column has and the record leaves out, at any depth."""
+    if isinstance(value, dict):
+        return {k: _told(v) for k, v in value.items() if v is not None}
+    return [_told(one) for one in value] if isinstance(value, list) else value
 
 
 def _event_files(root: Path, writer: str) -> Iterator[Path]:

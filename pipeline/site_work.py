@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pipeline.align import Aligner
 from pipeline.align_state import Block, Said
 from pipeline.clock import Spent
-from pipeline.commit_files import Told
+from pipeline.commit_files import CommitRecord, Idle, Told
 from pipeline.dimensions import dimension_rows
 from pipeline.engine import Engine
 from pipeline.engine_state import Outcome
@@ -18,7 +18,7 @@ from pipeline.layout import SiteLayout
 from schemas.events import GridSignal, SiteEvent, WorkloadHint
 from schemas.units import NS_PER_S
 
-__all__ = ["Done", "SiteWork", "counted"]
+__all__ = ["Done", "SiteWork", "counted", "on_record"]
 
 TOLD_NS, TOLD_KEPT = 3600 * NS_PER_S, 1000
 """
@@ -113,7 +113,7 @@ class SiteWork:
         state = self.aligner.state
         said = (Said(one.from_ns, one.hint, one.signal) for one in told)
         state.said = sorted([*state.said, *said], key=lambda one: one.from_ns)
-        state.told = list(_on_record([*state.told, *told], state.closed_ns))[-TOLD_KEPT:]
+        state.told = list(_kept([*state.told, *told], state.closed_ns))[-TOLD_KEPT:]
 
     def _blocks(self, quiet: Collection[str], *, singly: bool) -> Iterator[Block]:
         """Blocks that can be closed, each with what was said until it ends."""
@@ -139,6 +139,10 @@ class SiteWork:
         config = self._config
         return dimension_rows(self.layout, config.detect, config.evidence, end_ns)
 
+    def open_now(self) -> set[str]:
+        """Events that are open, by their ids."""
+        return {event.event_id for event in self.engine.finish(self.state, "gap")[1].events}
+
     def memory(self) -> SiteMemory:
         """What a snapshot holds of it."""
         return SiteMemory(
@@ -158,7 +162,20 @@ class SiteWork:
         }
 
 
-def _on_record(told: list[Told], now_ns: int) -> Iterator[Told]:
+def on_record(
+    newest: CommitRecord, sites: Mapping[str, SiteWork]
+) -> tuple[tuple[Idle, ...], tuple[Told, ...]]:
+    """Idle spans and what was said, for the next commit; of sites not seen yet as they stand."""
+    states = [site.aligner.state for site in sites.values()]
+    idle = [one for one in newest.idle if one.site_id not in sites]
+    told = [one for one in newest.told if one.site_id not in sites]
+    for state in states:
+        idle += state.idle
+        told += state.told
+    return tuple(idle), tuple(told)
+
+
+def _kept(told: list[Told], now_ns: int) -> Iterator[Told]:
     """What a later owner must know of; of signals in force the newest of each kind."""
     newest = {one.signal.signal: one for one in told if one.signal is not None}
     for one in told:

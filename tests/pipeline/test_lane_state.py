@@ -1,4 +1,4 @@
-"""What a lane acknowledges, which states it does not use, and how a stream ends."""
+"""What a lane acknowledges, and how a stream ends."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from pipeline.commits import newest_commit
-from pipeline.detect import DetectSettings
 from schemas.telemetry import ARROW, Slice, encode_arrow, parse
 from schemas.topics import TELEMETRY
 from schemas.units import NS_PER_S, Rate
 from tests.pipeline import site as sites
-from tests.pipeline.lanes import contents, cut, drive, event_rows, eventful, merged, span_end_ns
+from tests.pipeline.lanes import contents, cut, drive, eventful, merged, span_end_ns
 from tests.pipeline.site import T0_NS, Message, open_lane
 
 NAME = "live-p0of1"
@@ -110,76 +109,6 @@ def test_a_repeat_with_a_bad_row_is_told_once(site, stream, tmp_path):
     assert batch is not None
     assert lane.counters.values["repeats"] == 1
     assert [m.topic for m in batch.outgoing].count("telemetry.deadletter.v1") == 1
-
-
-# ---- states that cannot be used
-
-
-def interrupted(root, site, stream, **more):
-    """Feed until the ramp is open, and stop with a snapshot."""
-    lane = open_lane(root, site, **more)
-    lane.feed([m for m in stream if span_end_ns(m) <= T0_NS + 20 * NS_PER_S])
-    cut(lane, snapshot=True, final=True)
-    first, *later = event_rows(root)
-    assert first["state"] == "open"
-    assert {(row["event_id"], row["state"]) for row in later} <= {(first["event_id"], "update")}
-    return first["event_id"]
-
-
-def closes_with_state_lost(root, lane, stream, event_id):
-    """Go on with what comes later; the open event must close, once, as lost."""
-    lane.feed([m for m in stream if span_end_ns(m) > T0_NS + 18 * NS_PER_S])
-    cut(lane, final=True)
-    rows = [row for row in event_rows(root) if row["event_id"] == event_id]
-    states = [row["state"] for row in rows]
-    assert [state for state in states if state != "update"] == ["open", "closed"]
-    assert states[-1] == "closed"
-    assert rows[-1]["quality"] == "state_lost"
-    assert rows[-1]["closed_ns"] == rows[-1]["updated_ns"] > rows[0]["updated_ns"]
-    keys = [(row["event_id"], row["updated_ns"]) for row in event_rows(root)]
-    assert len(keys) == len(set(keys))
-
-
-def test_another_origin_voids_offsets_and_state(site, stream, tmp_path):
-    """Offsets of another cluster or topic mean nothing here: read from the beginning."""
-    event_id = interrupted(tmp_path, site, stream, origin={"cluster": "a"})
-    assert open_lane(tmp_path, site, origin={"cluster": "a"}).start_offsets != {}
-    lane = open_lane(tmp_path, site, origin={"cluster": "b"})
-    assert lane.start_offsets == {}
-    closes_with_state_lost(tmp_path, lane, stream, event_id)
-
-
-def test_other_settings_mean_a_cold_start(site, stream, tmp_path, monkeypatch):
-    """A state made with other thresholds is not used; offsets stay; what was open is closed."""
-    event_id = interrupted(tmp_path, site, stream)
-    other = DetectSettings(false_alarms_per_day=5.0)
-    monkeypatch.setattr(sites, "DetectSettings", lambda **_: other)
-    lane = open_lane(tmp_path, site)
-    record = newest_commit(tmp_path, NAME)
-    assert record is not None
-    assert lane.start_offsets == record.offsets
-    closes_with_state_lost(tmp_path, lane, stream, event_id)
-
-
-def test_another_topology_means_a_cold_start(site, stream, tmp_path):
-    """A state made for another site file is not used; what was open is closed."""
-    event_id = interrupted(tmp_path, site, stream)
-    text = site.dumps().replace("50000.0", "60000.0")
-    changed = type(site).parse(text)
-    assert changed.dumps() != site.dumps()
-    lane = open_lane(tmp_path, changed)
-    closes_with_state_lost(tmp_path, lane, stream, event_id)
-
-
-def test_a_cold_start_says_warming(site, stream, tmp_path):
-    """After a cold start states say that nothing is known yet, then that all is good."""
-    lane = open_lane(tmp_path, site)
-    lane.feed(stream)
-    batch = lane.take(final=True)
-    assert batch is not None
-    qualities = [row["quality"] for row in batch.tables["states"]]
-    assert qualities[:9] == ["warming"] * 9
-    assert qualities[-1] == "good"
 
 
 # ---- idle, and the end

@@ -125,6 +125,9 @@ def test_a_site_that_began_after_the_snapshot_obeys_as_well(tmp_path, later):
         rest = stream[half + 60 :]
         if name == "killed":
             lane = open_lane(tmp_path / name, first, second)
+            lane.feed(stream[begun : 2 * begun])
+            cut(lane, final=True)  # killed again, before the other site was seen
+            lane = open_lane(tmp_path / name, first, second)
             rest = [m for m in stream if m.offset >= lane.start_offsets.get(m.topic, 0)]
             rest.insert(later, hint)
         drive(lane, rest)
@@ -151,6 +154,17 @@ def test_a_cold_start_remembers_what_was_said(stream, tmp_path):
     both = [(w, found["told"][key]) for key, w in found["untold"].items()]
     assert both
     assert all(told_w < w for w, told_w in both)
+
+
+def test_another_clusters_hints_count_and_hide_none_of_this(stream, tmp_path):
+    """Offsets begin anew: what was said there acts on, what is said here is not taken for it."""
+    lane = open_lane(tmp_path, sites.topology(), origin={"cluster": "a"})
+    lane.feed([*stream[:200], said()])
+    cut(lane, final=True)
+    lane = open_lane(tmp_path, sites.topology(), origin={"cluster": "b"})
+    lane.feed([*stream[200:400], said()])
+    batch = lane.take(final=True)
+    assert [one.offset for one in batch.told] == [-1, 0]
 
 
 def test_what_is_ahead_or_in_force_stays_on_record(tmp_path):
