@@ -102,12 +102,12 @@ class Aligner:
         fresh = np.zeros(len(slots), bool)
         fresh[np.unique(slots, return_index=True)[1]] = True
         late = int(np.count_nonzero(~np.isnan(held.power_w[:, ~wanted])))
-        memory.ended = False
-        self.state.finished = False
-        self._rejoin(gateway.id, memory)
+        memory.ended = self.state.finished = False
         if (wanted & fresh).any():
             self._store(gateway.level, held, wanted & fresh)
         memory.next_slot = max(memory.next_slot, int(slots[-1]) + grid.stride)
+        if memory.idle_from_ns >= 0 and (wanted.any() or not self._behind(gateway)):
+            self._rejoin(gateway.id)
         until_ns = int(slot_times_ns(slots[-1:] + grid.stride, _rate(grid))[0])
         self.state.late_samples += late
         if not late:
@@ -144,35 +144,34 @@ class Aligner:
                 late |= (time_ns >= idle.from_ns) & (time_ns < to_ns)
         return late
 
-    def _rejoin(self, gateway_id: str, memory: GatewayState) -> None:
-        if memory.idle_from_ns >= 0:
-            memory.idle_from_ns = -1
-            to_ns = max(self.state.closed_ns, self._replay_until_ns, 0)
-            self.state.idle = [
-                msgspec.structs.replace(i, to_ns=to_ns)
-                if i.gateway_id == gateway_id and i.to_ns is None
-                else i
-                for i in self.state.idle
-            ][-IDLE_KEPT:]
+    def _rejoin(self, gateway_id: str) -> None:
+        self.state.gateways[gateway_id].idle_from_ns = -1
+        to_ns = max(self.state.closed_ns, self._replay_until_ns, 0)
+        self.state.idle = [
+            msgspec.structs.replace(i, to_ns=to_ns)
+            if i.gateway_id == gateway_id and i.to_ns is None
+            else i
+            for i in self.state.idle
+        ][-IDLE_KEPT:]
 
     # ---- out
 
-    def advance(self, quiet: Collection[str] = (), *, singly: bool = False) -> Iterator[Block]:
+    def advance(self, silent: Collection[str] = (), *, singly: bool = False) -> Iterator[Block]:
         """
         Close what every gateway has passed: part of a grid second, or whole ones (not ``singly``).
 
-        ``quiet`` names the levels whose partition is read to its end: their gateways more than
-        5 s behind the site's newest sample go idle and hold nobody up.
+        ``silent`` names gateways from which nothing came for a while, though all that came was
+        read: those more than 5 s behind the site's newest sample go idle and hold nobody up.
         """
         state, layout = self.state, self.layout
         while True:
-            self._go_idle(quiet)
+            self._go_idle(silent)
             if state.closed_ns < 0 and not self._begin():
                 return
             until_ns = self._passed_ns()
             self._jump(until_ns)
             end_ns = min(until_ns, (state.closed_ns // NS_PER_S + 1) * NS_PER_S)
-            if not (singly or quiet or self._plan):
+            if not (singly or silent or self._plan):
                 end_ns = max(end_ns, whole_until_ns(state, layout, until_ns))
             ticks = (end_ns - state.closed_ns) // layout.tick_ns
             if ticks <= 0:
@@ -214,25 +213,26 @@ class Aligner:
         slot = np.array([memory.next_slot - lateness], dtype=np.int64)
         return int(slot_times_ns(slot, _rate(grid))[0])
 
-    def _go_idle(self, quiet: Collection[str]) -> None:
+    def _go_idle(self, silent: Collection[str]) -> None:
         state = self.state
         for idle in [i for i in self._plan if i.to_ns is None and i in state.idle]:
-            memory = state.gateways[idle.gateway_id]
             passed_ns = max(self._gateway_ns(self._gateways[idle.gateway_id], 0), 0)
             if passed_ns >= idle.from_ns:
-                memory.idle_from_ns = idle.from_ns
-            if passed_ns > idle.from_ns:  # it has come back meanwhile
-                self._rejoin(idle.gateway_id, memory)
-        if not quiet or state.closed_ns < self._replay_until_ns:
+                state.gateways[idle.gateway_id].idle_from_ns = idle.from_ns
+            if passed_ns > max(idle.from_ns, self._replay_until_ns):  # it has come back meanwhile
+                self._rejoin(idle.gateway_id)
+        if not silent or state.closed_ns < self._replay_until_ns:
             return
-        newest_ns = self.newest_ns
-        for gateway in self._gateways.values():
+        for gateway in (self._gateways[name] for name in self._gateways if name in silent):
             memory = state.gateways[gateway.id]
-            behind = newest_ns >= 0 and self._gateway_ns(gateway, 0) < newest_ns - IDLE_NS
-            if gateway.level in quiet and behind and not memory.over:
+            if not memory.over and self._behind(gateway):
                 memory.idle_from_ns = max(self._gateway_ns(gateway, 0), 0)
                 idle = Idle(self.layout.site_id, gateway.id, memory.idle_from_ns)
                 state.idle = [*state.idle, idle]
+
+    def _behind(self, gateway: Gateway) -> bool:
+        """Too far behind the site's newest sample to be waited for, if it is silent."""
+        return self._gateway_ns(gateway, 0) < self.newest_ns - IDLE_NS
 
     def _begin(self) -> bool:
         """Start the grid at the second of the oldest sample, once every gateway has spoken."""

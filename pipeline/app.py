@@ -187,18 +187,18 @@ class LaneApp(faust.App):
         )
         return JoinError(msg)
 
-    def read_to_end(self, topic: str, partition: int, clock: Clock) -> bool:
-        """Whether a fresh answer of the broker says that nothing is left to read."""
+    def end_of(self, topic: str, partition: int, clock: Clock) -> tuple[int, int] | None:
+        """How far a partition is fetched, and how far it goes; None: no fresh answer says so."""
         try:
             state = self.thread._consumer._subscription.subscription.assignment.state_value(
                 driver.TopicPartition(topic, partition)
             )
         except (AttributeError, AssertionError):  # between two assignments
-            return False
+            return None
         if state is None or not state.has_valid_position or state.highwater is None:
-            return False
+            return None
         fresh = clock.now_ns() - state.timestamp * 1_000_000 < FRESH_NS
-        return bool(fresh and state.position >= state.highwater)
+        return (state.position, state.highwater) if fresh else None
 
     async def publish(self, outgoing: Sequence[Outgoing]) -> None:
         """

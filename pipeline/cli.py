@@ -127,6 +127,7 @@ def _run(args: argparse.Namespace) -> int:
                 device=device,
                 evidence=settings.evidence,
                 origin=origin,
+                idle_s=settings.run.idle_s,
             )
             return lane_.Lane.open(config)
 

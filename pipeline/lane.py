@@ -54,7 +54,7 @@ class Lane:
         self._taken_ns = dict(writer.newest.archived_until_ns)
         self._sites: dict[str, SiteWork] = {}
         self._ready: dict[str, SiteWork] = {}
-        self._quiet: frozenset[str] = frozenset()
+        self._now_s, self._quiet = 0.0, (frozenset[str](), 0.0)
         self._trigger: Message | None = None
         self.counters = Counters(dict.fromkeys(COUNTS, 0))
         self._restore()
@@ -139,8 +139,9 @@ class Lane:
                 continue
             self._push(found, message)
             touched[found.piece.site_id] = None
-        for site_id in self._sites if self._quiet else touched:
-            self._advance(self._sites[site_id])
+        for name, site in self._sites.items():
+            if name in touched or site.silent(*self._quiet):
+                self._advance(site)
 
     def _hear(self, message: Message) -> None:
         """Take in a hint or a signal: it acts from its site's next unclosed frame."""
@@ -173,9 +174,10 @@ class Lane:
         for site_id in touched:
             self._advance(self._sites[site_id])
 
-    def set_quiet(self, topics: Collection[str]) -> None:
-        """Name the topics whose partition is read to its end: their gateways may go idle."""
-        self._quiet = frozenset(level for level, name in TELEMETRY.items() if name in topics)
+    def set_quiet(self, topics: Collection[str], now_s: float) -> None:
+        """Topics read as they came for `LaneConfig.idle_s`: who was not heard as long may idle."""
+        levels = frozenset(level for level, name in TELEMETRY.items() if name in topics)
+        self._now_s, self._quiet = now_s, (levels, now_s - self._config.idle_s)
 
     @property
     def ahead(self) -> frozenset[str]:
@@ -200,6 +202,7 @@ class Lane:
     def _push(self, rows: Rows, message: Message) -> None:
         site_id = rows.piece.site_id
         site = self._site(site_id)
+        site.heard_s[rows.piece.gateway_id] = self._now_s
         number = self._ledger.enter(message, site_id, rows.refused)
         for verdict in site.aligner.push(rows, number):
             self._judge(verdict, site_id)
@@ -230,7 +233,7 @@ class Lane:
 
     def _advance(self, site: SiteWork) -> None:
         name, top = site.layout.site_id, site.layout.nodes[site.layout.top].id
-        for done in site.advance(self._quiet, singly=self._outbox.waits(name)):
+        for done in site.advance(site.silent(*self._quiet), singly=self._outbox.waits(name)):
             self.counters.values["frames"] += done.ticks * len(site.layout.grids)
             self._outbox.collect(name, top, done.outcome, done.end_ns, site.open_now)
             for end_ns, rows in done.beside:
@@ -288,4 +291,5 @@ class Lane:
     def _snapshot(self) -> bytes:
         ledger, sites = self._ledger, {s: site.memory() for s, site in self._sites.items()}
         state = LaneState({**self._memories, **sites}, ledger.receipts, ledger.read, ledger.issued)
+        self.counters.unsaved_ns = 0
         return snapshot.encode(state, layout=self._layout)

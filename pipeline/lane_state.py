@@ -50,6 +50,8 @@ class LaneConfig(NamedTuple):
     """False: a replay; it starts from nothing, and what is archived already is dropped."""
     spent: Spent | None = None
     """Where the time of its stages is counted."""
+    idle_s: float = 5.0
+    """Wall time after which a gateway that is not heard may be idle."""
 
 
 class Batch(NamedTuple):
@@ -80,6 +82,8 @@ class Counters:
 
     values: dict[str, int]
     watermark_ns: int = -1
+    unsaved_ns: int = 0
+    """How far a site has come since the newest snapshot, the one that came furthest."""
     newest_ns: int = -1
     warming: str = "0/0"
 

@@ -120,7 +120,7 @@ class _Process:
         app = build(kafka)
         door = Door(
             publish=app.publish,
-            read_to_end=partial(app.read_to_end, clock=self.clock),
+            end_of=partial(app.end_of, clock=self.clock),
             failed=self.fail,
             io=self._io,
             clock=self.clock,

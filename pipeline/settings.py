@@ -142,7 +142,7 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     snapshot_s: float = 60.0
     """Grid time between snapshots of the state."""
     idle_s: float = 5.0
-    """A partition read to its end for this long is quiet: its gateway may be idle."""
+    """A gateway not heard for this long, in a partition read as it comes, may be idle."""
     stop_s: float = 8.0
     """After SIGTERM, how long the last commit may take before the process ends without it."""
     inbox_max_bytes: int = 64 << 20

@@ -50,19 +50,33 @@ class SiteWork:
         self.evidence = Evidence(layout, config.evidence, memory.evidence if memory else None)
         self.state = self.engine.to_device(memory.engine) if memory else self.engine.start()
         self.until_ns = -1
+        self.heard_s: dict[str, float] = {}
+        """When each gateway's newest message came, wall time; those of before are not known."""
+        self._saved_ns = -1
         self._spent = config.spent or Spent()
         self._explained = memory is not None and memory.explained
 
-    def advance(self, quiet: Collection[str], *, singly: bool = False) -> Iterator[Done]:
+    def silent(self, levels: Collection[str], since_s: float) -> set[str]:
+        """Gateways of these levels that were not heard after ``since_s``, but for idle ones."""
+        return {
+            gateway.id
+            for gateway in (self.layout.topology.gateway_by_id.values() if levels else ())
+            if gateway.level in levels
+            and self.heard_s.get(gateway.id, since_s) <= since_s
+            and not self.aligner.state.gateways[gateway.id].over
+        }
+
+    def advance(self, silent: Collection[str], *, singly: bool = False) -> Iterator[Done]:
         """
         Compute whatever is complete; at the end of the stream, what is left.
 
         ``singly``: no two grid seconds in one step.
         """
-        for block in self._blocks(quiet, singly=singly):
+        for block in self._blocks(silent, singly=singly):
             with self._spent.on("engine"):
                 self.state, outcome = self.engine.step(self.state, block)
             self.until_ns = end_ns = self.state.end_ns
+            self._saved_ns = self._saved_ns if self._saved_ns >= 0 else end_ns
             with self._spent.on("evidence"):
                 beside = list(self._beside(block, outcome.events, end_ns))
             yield Done(outcome, beside, end_ns, block.ticks)
@@ -115,9 +129,9 @@ class SiteWork:
         state.said = sorted([*state.said, *said], key=lambda one: one.from_ns)
         state.told = list(_kept([*state.told, *told], state.closed_ns))[-TOLD_KEPT:]
 
-    def _blocks(self, quiet: Collection[str], *, singly: bool) -> Iterator[Block]:
+    def _blocks(self, silent: Collection[str], *, singly: bool) -> Iterator[Block]:
         """Blocks that can be closed, each with what was said until it ends."""
-        for block in self.aligner.advance(quiet, singly=singly):
+        for block in self.aligner.advance(silent, singly=singly):
             state = self.aligner.state
             if not state.said or state.said[0].from_ns >= state.closed_ns:
                 yield block
@@ -139,12 +153,18 @@ class SiteWork:
         config = self._config
         return dimension_rows(self.layout, config.detect, config.evidence, end_ns)
 
+    @property
+    def unsaved_ns(self) -> int:
+        """How far it has come since a snapshot held it, or since it began."""
+        return self.until_ns - self._saved_ns if self._saved_ns >= 0 else 0
+
     def open_now(self) -> set[str]:
         """Events that are open, by their ids."""
         return {event.event_id for event in self.engine.finish(self.state, "gap")[1].events}
 
     def memory(self) -> SiteMemory:
         """What a snapshot holds of it."""
+        self._saved_ns = self.until_ns
         return SiteMemory(
             self.layout.digest,
             self.aligner.state,
@@ -195,6 +215,7 @@ def counted(counters: Counters, sites: Collection[SiteWork]) -> None:
     for name in ("late_samples", "gap_cells", "resets", "repeats"):
         counters.values[name] = sum(getattr(site.aligner.state, name) for site in sites)
     counters.watermark_ns = min((site.until_ns for site in sites), default=-1)
+    counters.unsaved_ns = max((site.unsaved_ns for site in sites), default=0)
     counters.newest_ns = max((site.aligner.newest_ns for site in sites), default=-1)
     warming = sum(site.state.warming for site in sites)
     channels = sum(len(site.layout.channel_ids) for site in sites)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -34,6 +35,8 @@ Receipt = Callable[[], object]
 TICK_S = 0.25
 FEED_MAX_BYTES, FEED_MAX_MESSAGES = 8 << 20, 300
 UNTAKEN_MAX_BYTES = 256 << 20
+LOOKS = 32
+"""Ends of a partition that are remembered, and into how many parts its lag is looked at."""
 EVENTS = "site.event.v1"
 
 
@@ -42,8 +45,9 @@ class Door(NamedTuple):
 
     publish: Callable[[Sequence[Outgoing]], Awaitable[None]]
     """Returns once the broker has taken every message; tries until then."""
-    read_to_end: Callable[[str, int], bool]
-    """Whether nothing is left to read of (topic, partition), as a fresh answer of the broker."""
+    end_of: Callable[[str, int], tuple[int, int] | None]
+    """Of (topic, partition) the next offset to be fetched and the first that is not there yet, as
+    a fresh answer of the broker has them."""
     failed: Callable[[BaseException], None]
     """Ends the process with one sentence."""
     io: Executor
@@ -61,8 +65,30 @@ class _Intake:
         self.ledger: deque[tuple[int, Receipt]] = deque()
         self.room = asyncio.Event()
         self.room.set()
-        self.ended_s: float | None = None
-        """Since when every look found nothing left to read."""
+        self.put_s = self.read_s = self.looked_s = -math.inf
+        """When the newest message came; up to when all that came is drawn; the newest look."""
+        self.current_s: float | None = None
+        """Since when every look found that to be short of the present by little."""
+        self._ends: deque[tuple[float, int]] = deque(maxlen=LOOKS)
+
+    def look(self, now_s: float, end: tuple[int, int] | None, lag_s: float) -> None:
+        """
+        Find out up to when the partition is read; no more than ``lag_s`` ago: it is current.
+
+        At its end may be offsets that are no messages: a producer's transactions leave them.
+        """
+        drawn = self.inbox[0].offset if self.inbox else self.next_offset
+        if end is not None and (not self._ends or now_s - self._ends[-1][0] >= lag_s / LOOKS):
+            self._ends.append((now_s, end[1]))
+        while self._ends and drawn is not None and self._ends[0][1] <= drawn:
+            self.read_s = self._ends.popleft()[0]
+        rests = not self.inbox and (drawn is None or now_s - self.put_s > lag_s)
+        if end is not None and rests and end[0] >= end[1]:
+            self.read_s = now_s
+        if now_s - self.looked_s > lag_s or self.current_s is None:
+            self.current_s = now_s
+        self.current_s = self.current_s if now_s - self.read_s <= lag_s else None
+        self.looked_s = now_s
 
     def draw(self, max_bytes: int) -> list[Message]:
         """Take messages out, in order; at least one, where there is one."""
@@ -116,7 +142,6 @@ class LaneWorker:
         self._closing = False
         self._quiet: frozenset[str] = frozenset()
         self._untaken_bytes = 0
-        self._snapshot_ns: int | None = None
         self._flight: asyncio.Task[None] | None = None
         self._pump = asyncio.create_task(self._run(), name=f"pump-{partition}")
 
@@ -138,7 +163,7 @@ class LaneWorker:
         intake.inbox.append(message)
         intake.inbox_bytes += size
         intake.ledger.append((message.offset, receipt))
-        intake.ended_s, self.heard_s = None, self._door.clock.monotonic_s()
+        intake.put_s = self.heard_s = self._door.clock.monotonic_s()
         self._awake.set()
         if intake.inbox_bytes > self._door.run.inbox_max_bytes:
             intake.room.clear()
@@ -183,13 +208,14 @@ class LaneWorker:
 
     async def _turn(self) -> None:
         self._awake.clear()
-        self._quiet_changed()
+        self._look()
         messages = self._draw()
-        due = self._flight is None and self._snapshot_due()
+        due = (
+            self._flight is None
+            and self.lane.counters.unsaved_ns >= self._door.run.snapshot_s * 1e9
+        )
         batch = await self._compute(messages, take=self._flight is None, snapshot=due)
         if batch is not None:
-            if due:
-                self._snapshot_ns = self.lane.counters.watermark_ns
             self._flight = asyncio.create_task(self._deliver(batch))
             self._flight.add_done_callback(self._landed)
         if not messages and not self._closing:
@@ -202,6 +228,9 @@ class LaneWorker:
         if self._flight is not None and self._untaken_bytes > UNTAKEN_MAX_BYTES:
             return []
         held: Collection[str] = getattr(self.lane, "ahead", ())
+        others = (intake for topic, intake in self._intakes.items() if topic not in {*SAID, *held})
+        if all(intake.current_s is not None for intake in others):
+            held = ()  # there is nothing to wait for: what is missing has not come
         drawn: list[Message] = []
         for topic, intake in self._intakes.items():
             if topic not in held:
@@ -209,26 +238,17 @@ class LaneWorker:
         self._untaken_bytes += sum(len(message.value or b"") for message in drawn)
         return drawn
 
-    def _quiet_changed(self) -> None:
-        now_s = self._door.clock.monotonic_s()
+    def _look(self) -> None:
+        """Which topics have been read as they came for `Run.idle_s`."""
+        now_s, idle_s = self._door.clock.monotonic_s(), self._door.run.idle_s
         quiet = set()
         for topic, intake in self._intakes.items():
             if topic in SAID:
                 continue
-            if intake.inbox or not self._door.read_to_end(topic, self.partition):
-                intake.ended_s = None
-            elif intake.ended_s is None:
-                intake.ended_s = now_s
-            elif now_s - intake.ended_s >= self._door.run.idle_s:
+            intake.look(now_s, self._door.end_of(topic, self.partition), idle_s / 2)
+            if intake.current_s is not None and now_s - intake.current_s >= idle_s:
                 quiet.add(topic)
         self._quiet = frozenset(quiet)
-
-    def _snapshot_due(self) -> bool:
-        watermark_ns = self.lane.counters.watermark_ns
-        if self._snapshot_ns is None:
-            self._snapshot_ns = watermark_ns if watermark_ns > 0 else None
-            return False
-        return watermark_ns - self._snapshot_ns >= self._door.run.snapshot_s * 1e9
 
     async def _compute(
         self,
@@ -238,9 +258,11 @@ class LaneWorker:
         snapshot: bool = False,
         final: bool = False,
     ) -> Batch | None:
+        now_s = self._door.clock.monotonic_s()
+
         def work() -> Batch | None:
             begun_s = time.perf_counter()
-            self.lane.set_quiet(self._quiet)
+            self.lane.set_quiet(self._quiet, now_s)
             if messages or self._quiet:
                 self.lane.feed(messages)
             batch = self.lane.take(snapshot=snapshot, final=final) if take else None

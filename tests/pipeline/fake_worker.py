@@ -71,7 +71,7 @@ class FakeLane:
             self.offsets[message.topic] = message.offset + 1
             self.counters.values["frames"] += 1
 
-    def set_quiet(self, topics: set[str]) -> None:
+    def set_quiet(self, topics: set[str], _now_s: float) -> None:
         """Leave what was said in a file."""
         (self.folder / f"quiet.{self.writer}").write_text(json.dumps(sorted(topics)))
 

@@ -145,8 +145,8 @@ def test_a_refused_join_ends_it_with_one_sentence(
 
 
 @pytest.mark.kafka
-def test_quiet_is_a_partition_read_to_its_end_for_a_while(bench: Bench) -> None:
-    """All three topics of an empty partition become quiet; one with news does not stay so."""
+def test_quiet_is_a_partition_read_as_it_comes_for_a_while(bench: Bench) -> None:
+    """All three topics of an empty partition become quiet."""
     worker = bench.worker().ready()
     quiet = bench.folder / "quiet.live-p1of2"
     until(lambda: quiet.exists() and len(json.loads(quiet.read_text() or "[]")) == 3)

@@ -134,7 +134,7 @@ def test_kills_after_an_idle_gateway_are_invisible(site, tmp_path):
         lane = open_lane(root, site)
         for k, message in enumerate(stream):
             at_s = (span_end_ns(message) - T0_NS) / NS_PER_S
-            lane.set_quiet(pdus if 20 < at_s < 30 else ())
+            lane.set_quiet(pdus if 20 < at_s < 30 else (), at_s)
             lane.feed([message])
             if k % 50 == 49:
                 cut(lane, snapshot=root is killed and at_s < 12)
@@ -173,7 +173,7 @@ def test_a_site_that_began_after_the_snapshot_obeys_what_was_idle(tmp_path):
                 lane = open_lane(root, *both)
                 lane.feed(list(merged(stream, 1, lane.start_offsets)))
                 break
-            lane.set_quiet({TELEMETRY["pdu"]} if 20 < at_s < 30 else ())
+            lane.set_quiet({TELEMETRY["pdu"]} if 20 < at_s < 30 else (), at_s)
             lane.feed([message])
             if k % 50 == 49:
                 cut(lane)
@@ -182,17 +182,34 @@ def test_a_site_that_began_after_the_snapshot_obeys_what_was_idle(tmp_path):
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
+def test_a_site_that_stands_still_keeps_no_other_from_being_saved(tmp_path):
+    """What is not in a snapshot yet is counted by the site that came furthest, not the last."""
+    both = sites.topology("t1"), sites.topology("t2")
+    going, still = (sites.as_messages(sites.site_slices(site, eventful())) for site in both)
+    lane = open_lane(tmp_path, *both)
+    lane.feed_slices(parse(m.value, m.content_type) for m in [*still[:100], *going[:100]])
+    cut(lane)
+    before = lane.counters.unsaved_ns
+    lane.feed_slices(parse(m.value, m.content_type) for m in going[100:900])
+    cut(lane)
+    assert lane.counters.unsaved_ns - before > 30 * NS_PER_S
+    lane.feed_slices(parse(m.value, m.content_type) for m in going[900:])
+    cut(lane, snapshot=True)
+    assert lane.counters.unsaved_ns == 0
+
+
 def test_a_cold_start_does_not_wait_for_a_gateway_that_was_idle(site, tmp_path):
     """A gateway that is still silent after a cold start goes idle again; the site goes on."""
     stream = silent_messages(site, back_s=1e9)
     data = [m for m in stream if not parse(m.value, m.content_type).end]
     lane = open_lane(tmp_path, site)
-    lane.set_quiet({TELEMETRY["pdu"]})
     lane.feed([m for m in data if span_end_ns(m) < T0_NS + 30 * NS_PER_S])
+    lane.set_quiet({TELEMETRY["pdu"]}, 5.0)
+    lane.feed([])
     cut(lane, final=True)
     changed = type(site).parse(site.dumps().replace("50000.0", "60000.0"))
     lane = open_lane(tmp_path, changed)
-    lane.set_quiet({TELEMETRY["pdu"]})
+    lane.set_quiet({TELEMETRY["pdu"]}, 5.0)
     lane.feed([m for m in data if span_end_ns(m) >= T0_NS + 29 * NS_PER_S])
     cut(lane, final=True)
     record = newest_commit(tmp_path, NAME)

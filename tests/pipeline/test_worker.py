@@ -27,14 +27,15 @@ class Script:
         self.gate = asyncio.Event()
         self.gate.set()
         self.quiet: frozenset[str] = frozenset()
-        self.at_end = False
+        self.end: tuple[int, int] | None = None
         self.looks = 0
+        self.ahead: frozenset[str] = frozenset()
 
     def feed(self, messages: Sequence[Message]) -> None:
         """Remember offsets."""
         self.fed += [message.offset for message in messages]
 
-    def set_quiet(self, topics: frozenset[str]) -> None:
+    def set_quiet(self, topics: frozenset[str], _now_s: float) -> None:
         """Remember topics."""
         self.quiet = topics
 
@@ -56,16 +57,16 @@ class Script:
         await self.gate.wait()
         self.said.append(f"publish {len(outgoing)}")
 
-    def read_to_end(self, *_: Any) -> bool:
+    def end_of(self, *_: Any) -> tuple[int, int] | None:
         """Count the looks."""
         self.looks += 1
-        return self.at_end
+        return self.end
 
     def door(self, **run: Any) -> Door:
         """What the worker sees of the world."""
         return Door(
             publish=self.publish,
-            read_to_end=self.read_to_end,
+            end_of=self.end_of,
             failed=self.failures.append,
             io=ThreadPoolExecutor(1),
             clock=ManualClock(),
@@ -182,23 +183,87 @@ def test_what_the_lane_raises_ends_the_process() -> None:
     asyncio.run(run())
 
 
-def test_a_topic_is_quiet_only_after_its_end_has_stood_for_a_while() -> None:
-    """Five seconds from the first look that finds the end, however long ago the one before was."""
+def test_a_snapshot_goes_with_the_commit_once_a_site_has_come_far_enough() -> None:
+    """A minute of grid time by default."""
 
     async def run() -> None:
         script = Script()
-        door = script.door(idle_s=5.0)
-        worker = LaneWorker(script, 0, door)  # type: ignore[arg-type]
+        worker = LaneWorker(script, 0, script.door())  # type: ignore[arg-type]
+        for offset, unsaved_s in ((10, 59), (11, 60)):
+            script.counters.unsaved_ns = unsaved_s * 10**9
+            await put(worker, script, offset)
+            await settled(lambda offset=offset: f"ack {offset}" in script.said)
+        assert [said for said in script.said if "commit" in said] == [
+            "commit 1", "commit 1 snapshot",
+        ]  # fmt: skip
+        worker.abandon()
+
+    asyncio.run(run())
+
+
+def test_a_topic_is_held_back_only_while_there_is_more_to_read_of_another() -> None:
+    """What has not come is not waited for: one site's dead meter would hold up all the others."""
+
+    async def run() -> None:
+        script = Script()
+        script.ahead = frozenset({RACK})
+        worker = LaneWorker(script, 0, script.door(idle_s=5.0))  # type: ignore[arg-type]
+        await put(worker, script, 10)
+        await looked(script, worker)
+        assert script.fed == []
+        script.end = (0, 0)
+        await looked(script, worker, after_s=1.0)
+        await settled(lambda: script.fed == [10])
+        worker.abandon()
+
+    asyncio.run(run())
+
+
+def looked(script: Script, worker: LaneWorker, *, after_s: float = 0.0) -> Any:
+    """Let time go by, and the pump look twice at every topic."""
+    worker._door.clock.advance(after_s)  # type: ignore[attr-defined]
+    looks = script.looks
+    return settled(lambda: script.looks >= looks + 7)
+
+
+def test_a_topic_is_quiet_after_it_was_read_as_it_came_for_a_while() -> None:
+    """Five seconds of looks, none of which was far behind; however long ago the one before was."""
+
+    async def run() -> None:
+        script = Script()
+        worker = LaneWorker(script, 0, script.door(idle_s=5.0))  # type: ignore[arg-type]
         await put(worker, script, 10)
         await settled(lambda: "ack 10" in script.said)
-        door.clock.advance(60.0)  # type: ignore[attr-defined]
-        script.at_end, looks = True, script.looks
-        await settled(lambda: script.looks >= looks + 7)
+        await looked(script, worker, after_s=60.0)
+        script.end = (11, 11)
+        await looked(script, worker)
         assert script.quiet == frozenset()
-        door.clock.advance(5.1)  # type: ignore[attr-defined]
-        await settled(lambda: len(script.quiet) == 3)
-        script.at_end = False
-        await settled(lambda: not script.quiet)
+        for _ in range(3):
+            await looked(script, worker, after_s=2.0)
+        await settled(lambda: RACK in script.quiet)
+        await looked(script, worker, after_s=60.0)  # nobody looked for a minute
+        assert script.quiet == frozenset()
+        script.end = None  # the broker does not answer
+        for _ in range(4):
+            await looked(script, worker, after_s=2.0)
+        assert script.quiet == frozenset()
         worker.abandon()
+
+    asyncio.run(run())
+
+
+def test_a_topic_in_which_others_send_is_quiet_all_the_same() -> None:
+    """Something always waits: what was there two seconds ago is read. A backlog is not."""
+
+    async def run() -> None:
+        for behind in (2, 100):
+            script = Script()
+            worker = LaneWorker(script, 0, script.door(idle_s=5.0))  # type: ignore[arg-type]
+            for k in range(10, 40):
+                script.end = (k + behind, k + behind)
+                await put(worker, script, k)
+                await looked(script, worker, after_s=0.5)
+            assert (RACK in script.quiet) == (behind == 2)
+            worker.abandon()
 
     asyncio.run(run())

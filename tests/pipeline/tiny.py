@@ -107,9 +107,9 @@ class Bench:
             rate = Rate.parse(str(gateway.rate))
             self.push_slice(Slice("tiny", gateway.level, name, 9, T0_NS, rate, (), none, end=True))
 
-    def close(self, quiet: Iterable[str] = ()) -> list[Block]:
+    def close(self, silent: Iterable[str] = ()) -> list[Block]:
         """Close what can be closed; returns the new blocks."""
-        new = list(self.aligner.advance(frozenset(quiet)))
+        new = list(self.aligner.advance(frozenset(silent)))
         self.blocks += new
         return new
 
