@@ -48,7 +48,11 @@ class Fenced(CommitError):
 
 
 class SiteOwned(CommitError):
-    """The site belongs to another writer."""
+    """The site belongs to another writer, ``owner``."""
+
+    def __init__(self, text: str, owner: str) -> None:
+        super().__init__(text)
+        self.owner = owner
 
 
 class OtherCount(CommitError):

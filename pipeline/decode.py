@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,10 +58,18 @@ class _Known(NamedTuple):
 
 
 class Decoder:
-    """Reads messages against the topologies; remembers resolved channel names by gateway."""
+    """
+    Reads messages against the topologies; remembers resolved channel names by gateway.
 
-    def __init__(self, topologies: Mapping[str, Topology]) -> None:
-        self._topologies = topologies
+    ``elsewhere`` says why a site is not ours though its file is here; None: it is.
+    """
+
+    def __init__(
+        self,
+        topologies: Mapping[str, Topology],
+        elsewhere: Callable[[str], str | None] = lambda _site_id: None,
+    ) -> None:
+        self._topologies, self._elsewhere = topologies, functools.cache(elsewhere)
         self._known: dict[tuple[str, str], _Known] = {}
 
     def decode(self, message: Message) -> Rows | Refused:
@@ -78,12 +87,21 @@ class Decoder:
         """Read what the scheduler or the grid said; it must be about a site we know."""
         try:
             record: WorkloadHint | GridSignal = decode(message.topic, message.value or b"")
+            self._topology(record.site_id)
+            self._ours(record.site_id)
         except Refused as refused:
             return refused
-        if record.site_id not in self._topologies:
-            text = f"site {record.site_id[:64]!r} has no topology here; add its file"
-            return Refused("site", text)
         return record
+
+    def _topology(self, site_id: str) -> Topology:
+        topology = self._topologies.get(site_id)
+        if topology is None:
+            raise Refused("site", f"site {site_id[:64]!r} has no topology here; add its file")
+        return topology
+
+    def _ours(self, site_id: str) -> None:
+        if (why := self._elsewhere(site_id)) is not None:
+            raise Refused("site", why)
 
     def check(self, piece: Slice) -> Rows:
         """
@@ -94,9 +112,7 @@ class Decoder:
         Refused
             ``site``, ``gateway``, ``level`` or ``rate``.
         """
-        topology = self._topologies.get(piece.site_id)
-        if topology is None:
-            raise Refused("site", f"site {piece.site_id[:64]!r} has no topology here; add its file")
+        topology = self._topology(piece.site_id)
         gateway = topology.gateway_by_id.get(piece.gateway_id)
         if gateway is None:
             text = f"gateway {piece.gateway_id[:64]!r} is not in site {piece.site_id}'s topology"
@@ -109,6 +125,7 @@ class Decoder:
                 f"gateway {gateway.id} is declared with {gateway.rate} Hz and sent {piece.rate} Hz"
             )
             raise Refused("rate", text)
+        self._ours(piece.site_id)
         return self._rows(piece, topology)
 
     def _rows(self, piece: Slice, topology: Topology) -> Rows:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 
 from pipeline import archive, snapshot
 from pipeline.align_state import HELD, Verdict
-from pipeline.commits import Writer, check_partitions, newest_commit, own_sites
+from pipeline.commits import Writer, check_partitions, newest_commit
 from pipeline.decode import Cause, Decoder, Message, Rows, dead_letter
 from pipeline.lane_state import (
     COUNTS,
@@ -19,6 +20,7 @@ from pipeline.lane_state import (
 from pipeline.layout import SiteLayout
 from pipeline.ledger import Ledger
 from pipeline.outbox import Outbox
+from pipeline.owners import elsewhere
 from pipeline.publish import Outgoing
 from pipeline.recovery import newest_state, open_events
 from pipeline.site_work import SiteWork, counted, on_record
@@ -48,7 +50,8 @@ class Lane:
 
     def __init__(self, config: LaneConfig, writer: Writer) -> None:
         self._config, self._writer = config, writer
-        self._decoder = Decoder(config.topologies)
+        ours = partial(elsewhere, config.archive, writer.name)
+        self._decoder = Decoder(config.topologies, ours)
         self._layout = layout_name(config.detect, config.evidence)
         self._covered = dict(writer.newest.read_offsets)
         self._taken_ns = dict(writer.newest.archived_until_ns)
@@ -96,7 +99,6 @@ class Lane:
     def _site(self, site_id: str) -> SiteWork:
         site = self._sites.get(site_id)
         if site is None:
-            own_sites(self._config.archive, self._writer.name, [site_id])
             ready = self._ready.pop(site_id, None)
             layout = ready.layout if ready else SiteLayout(self._config.topologies[site_id])
             memory, cold = self._memories.pop(site_id, None), self._cold

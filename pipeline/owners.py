@@ -17,8 +17,9 @@ from pipeline.commit_files import (
 )
 from pipeline.durable import fsync_folder, write_durably
 
-__all__ = ["check_partitions", "live_writer", "own_sites", "replay_writer"]
+__all__ = ["check_partitions", "elsewhere", "live_writer", "own_sites", "replay_writer"]
 
+LIVE = re.compile(r"live-p(\d+)of(\d+)")
 SITE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -64,7 +65,26 @@ def own_sites(root: Path, writer: str, site_ids: Iterable[str]) -> None:
                 f"site {site_id} belongs to writer {owner} in archive {root}, not to {writer}; "
                 "go on with that writer or use another archive folder"
             )
-            raise SiteOwned(msg)
+            raise SiteOwned(msg, owner)
+
+
+def elsewhere(root: Path, writer: str, site_id: str) -> str | None:
+    """
+    Enter ``writer`` as the site's owner; says why not where another partition of its topics is.
+
+    Raises
+    ------
+    SiteOwned
+        One sentence, when the site belongs to a replay, or to another number of partitions.
+    """
+    try:
+        own_sites(root, writer, [site_id])
+    except SiteOwned as error:
+        theirs, ours = LIVE.fullmatch(error.owner), LIVE.fullmatch(writer)
+        if not (theirs and ours and theirs[2] == ours[2]):
+            raise
+        return f"site {site_id} is in partition {theirs[1]}; give all its messages the same key"
+    return None
 
 
 def check_partitions(root: Path, n_partitions: int) -> None:
@@ -77,13 +97,13 @@ def check_partitions(root: Path, n_partitions: int) -> None:
         One sentence.
     """
     for name in writers(root):
-        match = re.fullmatch(r"live-p\d+of(\d+)", name)
-        if match and int(match.group(1)) != n_partitions:
+        match = LIVE.fullmatch(name)
+        if match and int(match[2]) != n_partitions:
             newest = newest_commit(root, name)
             if newest is None or newest.moved:
                 continue
             msg = (
-                f"archive {root} was written with {match.group(1)} partitions (writer {name}), "
+                f"archive {root} was written with {match[2]} partitions (writer {name}), "
                 f"the topics have {n_partitions}; stop all workers and run archive repartition "
                 f"--partitions {n_partitions}"
             )

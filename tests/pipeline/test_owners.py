@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from pipeline import commit_files, commits, formats
+from pipeline import archive, commit_files, commits, formats
+from pipeline.lane import Message
+from schemas.events import WorkloadHint
+from tests.pipeline import site as sites
 from tests.pipeline.archive_rows import commit_second
+from tests.pipeline.lanes import eventful
+from tests.pipeline.site import open_lane
 
 NAME = "live-p0of1"
 
@@ -175,3 +181,35 @@ def test_a_slow_claim_spares_what_a_younger_owner_is_writing(root, monkeypatch):
     monkeypatch.setattr(commit_files, "publish", overtaken)
     commits.Writer.claim(root, NAME)
     assert young.exists()
+
+
+def test_a_site_that_comes_in_a_second_partition_is_refused_message_by_message(tmp_path):
+    """Slices and hints are dead letters that say where the site is; the partition goes on."""
+    one, two = sites.topology("t1"), sites.topology("t2")
+    stream = {
+        site.site.id: sites.as_messages(sites.site_slices(site, eventful())) for site in (one, two)
+    }
+    first, second = (open_lane(tmp_path, one, two, writer=f"live-p{k}of2") for k in range(2))
+    first.feed(stream["t1"][:100])
+    second.feed(stream["t2"][:100])
+    hint = WorkloadHint(site_id="t1", t_ns=0, hint="job_stop")
+    stray = [m._replace(offset=m.offset + 1000) for m in stream["t1"][100:103]]
+    second.feed([*stray, Message("workload.hint.v1", 1, 0, msgspec.json.encode(hint), "")])
+    second.feed(stream["t2"][100:200])
+    batch = second.take(final=True)
+    letters = [msgspec.json.decode(m.value) for m in batch.outgoing if "deadletter" in m.topic]
+    assert [letter["reason"] for letter in letters] == ["site"] * 4
+    assert {letter["detail"] for letter in letters} == {
+        "site t1 is in partition 0; give all its messages the same key"
+    }
+    assert set(second.commit(batch)) >= {stray[0].topic}
+    assert {row["site_id"] for row in batch.tables["states"]} == {"t2"}
+
+
+def test_a_site_of_a_replay_ends_the_worker(tmp_path):
+    """It is no message that is wrong there, but the folder."""
+    archive.create(tmp_path)
+    commits.own_sites(tmp_path, "replay-t1", ["t1"])
+    lane = open_lane(tmp_path, sites.topology("t1"))
+    with pytest.raises(commits.SiteOwned, match="use another archive folder"):
+        lane.feed(sites.as_messages(sites.site_slices(sites.topology("t1"), eventful()))[:1])
