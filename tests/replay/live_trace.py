@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
 from kafka import KafkaConsumer
 
 from pipeline import archive
@@ -20,6 +22,7 @@ from replay.live import contents, prepare
 from replay.plan import Oscillation, Plan, Ramp, Site
 from replay.simulate import simulate
 from replay.source import Trace, open_trace
+from schemas.units import NS_PER_S
 
 DURATION_S = 90
 WAIT_S = 180.0
@@ -48,6 +51,21 @@ def several_sites(folder: Path, sites: int = 5) -> Trace:
         ),
     )
     simulate(folder, plan, seed=11)
+    return open_trace(folder)
+
+
+def silenced(folder: Path, *spans: tuple[str, str, float, float]) -> Trace:
+    """The same, but gateways of sites say nothing from one second to another, then go on."""
+    trace = several_sites(folder)
+    rows = pq.read_table(folder / "trace.parquet")
+    site, gateway, t0_ns = (
+        np.array(rows[name].to_pylist()) for name in ("site_id", "gateway_id", "t0_ns")
+    )
+    at_s, gone = (t0_ns - trace.t0_ns) / NS_PER_S, np.zeros(len(rows), bool)
+    for site_id, gateway_id, from_s, to_s in spans:
+        mine = (site == site_id) & (gateway == gateway_id)
+        gone |= mine & (at_s >= from_s) & (at_s < to_s)
+    pq.write_table(rows.filter(~gone).replace_schema_metadata(None), folder / "trace.parquet")
     return open_trace(folder)
 
 

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import math
 import random
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
+from pipeline.commit_files import Idle, Told
+from pipeline.commits import newest_commit
+from pipeline.detect import DetectSettings
+from pipeline.device import choose
+from pipeline.lane import Lane, LaneConfig
 from replay.broker import Broker
-from replay.live import Worker, wait_archived
-from replay.source import Trace
-from tests.replay.live_trace import WAIT_S, archive_is_whole, environment, feeding
+from replay.live import Worker, contents, wait_archived
+from replay.source import Trace, open_trace
+from schemas.events import WorkloadHint
+from schemas.units import NS_PER_S
+from tests.replay.live_trace import (
+    WAIT_S,
+    archive_is_whole,
+    assert_same,
+    environment,
+    feeding,
+    silenced,
+)
 
 pytestmark = pytest.mark.long
 
 ACTS, MOST, PARTITIONS = 15, 3, 3
 FENCED = "is fenced at commit"
+SILENT = (("s0", "poi-gw", 20.0, 50.0), ("s3", "rack-gw-1", 35.0, math.inf))
 
 
 class _Shift:
@@ -80,13 +98,73 @@ def test_workers_come_and_go(
 ) -> None:
     """Fifteen comings and goings, three partitions: every row once and bit-equal."""
     env = environment(tmp_path, fresh_topics, trace, partitions=PARTITIONS)
-    shift = _Shift(env, tmp_path, seed)
-    with feeding(trace, fresh_topics, speed=2.0):
+    _come_and_go(env, tmp_path, trace, fresh_topics, seed)
+    archive_is_whole(tmp_path / "archive", here, fresh_topics)
+
+
+def _come_and_go(
+    env: dict[str, str], folder: Path, trace: Trace, broker: Broker, seed: int
+) -> None:
+    """Feed the trace while workers do what chance says; the last one finishes it."""
+    shift = _Shift(env, folder, seed)
+    with feeding(trace, broker, speed=2.0):
         for _ in range(ACTS):
             shift.acts()
         shift.ends()
         with shift.comes(ready=True) as last:
-            wait_archived(tmp_path / "archive", trace, workers=[last], timeout_s=WAIT_S)
+            wait_archived(folder / "archive", trace, workers=[last], timeout_s=WAIT_S)
             assert last.end() == 0
     assert shift.odd() == [], shift.did
-    archive_is_whole(tmp_path / "archive", here, fresh_topics)
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_what_was_silent_and_said_is_on_record(
+    fresh_topics: Broker, tmp_path: Path, seed: int
+) -> None:
+    """Meters that fall silent, hints: who comes and goes recomputes what the record says."""
+    trace = _hinted(silenced(tmp_path / "trace", *SILENT))
+    env = environment(tmp_path, fresh_topics, trace, partitions=PARTITIONS)
+    env |= {"LOCKSTEP__RUN__IDLE_S": "2", "LOCKSTEP__RUN__SNAPSHOT_S": "15"}
+    _come_and_go(env, tmp_path, trace, fresh_topics, seed)
+    names = (f"live-p{k}of{PARTITIONS}" for k in range(PARTITIONS))
+    records = [one for name in names if (one := newest_commit(tmp_path / "archive", name))]
+    idle = [one for record in records for one in record.idle]
+    told = [one for record in records for one in record.told]
+    assert told
+    assert {(one.site_id, one.gateway_id) for one in idle} >= {SILENT[1][:2]}
+    assert_same(tmp_path / "archive", _by_the_record(tmp_path / "again", trace, idle, told))
+
+
+def _hinted(trace: Trace) -> Trace:
+    """Jobs of every site that end, announced half a minute ahead."""
+    hints = [
+        WorkloadHint(
+            site_id=site_id,
+            t_ns=trace.t0_ns + (10 + 12 * n) * NS_PER_S,
+            hint="job_stop",
+            start_ns=trace.t0_ns + (40 + 12 * n) * NS_PER_S,
+            power_change_w=-3e5,
+        )
+        for n, site_id in enumerate(trace.sites)
+    ]
+    lines = b"\n".join(msgspec.json.encode(hint) for hint in hints)
+    (trace.path / "hints.jsonl").write_bytes(lines + b"\n")
+    return open_trace(trace.path)
+
+
+def _by_the_record(
+    root: Path, trace: Trace, idle: list[Idle], told: list[Told]
+) -> dict[str, list[str]]:
+    """What the trace gives where gateways were idle, and hints acted, as is on record."""
+    for site_id, topology in trace.topologies.items():
+        work: dict[str, Any] = {"detect": DetectSettings(), "device": choose("cpu")}
+        config = LaneConfig(root, f"replay-{site_id}", {site_id: topology}, **work, resume=False)
+        lane = Lane.open(config)
+        site = lane._site(site_id)
+        site.aligner.obey(idle, 1 << 62)
+        site.recall(told)
+        lane.feed_slices(piece for piece in trace.slices(1.0) if piece.site_id == site_id)
+        batch = lane.take(final=True)
+        assert batch is not None
+        lane.commit(batch)
+    return contents(root)

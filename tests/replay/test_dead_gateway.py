@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline import archive
 from pipeline.commits import newest_commit
 from replay.broker import Broker
 from replay.live import Worker, prepare, wait_archived
-from replay.source import Trace, open_trace
+from replay.source import Trace
 from schemas.units import NS_PER_S
-from tests.replay.live_trace import WAIT_S, feeding, several_sites
+from tests.replay.live_trace import WAIT_S, feeding, silenced
 
 pytestmark = pytest.mark.long
 
 SITE, DEAD, DIES_S = "s0", "poi-gw", 20.0
-
-
-def with_a_dead_gateway(folder: Path) -> Trace:
-    """The usual five sites; one substation's meter says nothing between 20 s and the end."""
-    trace = several_sites(folder)
-    rows = pq.read_table(folder / "trace.parquet")
-    site, gateway, t0_ns = (
-        np.array(rows[name].to_pylist()) for name in ("site_id", "gateway_id", "t0_ns")
-    )
-    dead = (site == SITE) & (gateway == DEAD) & (t0_ns >= trace.t0_ns + DIES_S * NS_PER_S)
-    pq.write_table(rows.filter(~dead).replace_schema_metadata(None), folder / "trace.parquet")
-    return open_trace(folder)
 
 
 def passed_s(root: Path, trace: Trace) -> dict[str, float]:
@@ -42,7 +29,7 @@ def passed_s(root: Path, trace: Trace) -> dict[str, float]:
 
 def test_nobody_waits_for_a_dead_gateway(fresh_topics: Broker, tmp_path: Path) -> None:
     """Its partition is never at rest, since others send in it; it is idle all the same."""
-    trace = with_a_dead_gateway(tmp_path / "trace")
+    trace = silenced(tmp_path / "trace", (SITE, DEAD, DIES_S, math.inf))
     env = prepare(tmp_path, fresh_topics, trace, partitions=1)
     with Worker(env, tmp_path / "w.log") as worker:
         worker.wait_ready()
