@@ -1,4 +1,4 @@
-"""Bytes to rows of the site's arrays, or a dead letter with its reason; never raises."""
+"""Bytes to rows of the site's arrays, or a dead letter with its reason; no message raises."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ class Decoder:
     """
     Reads messages against the topologies; remembers resolved channel names by gateway.
 
-    ``elsewhere`` says why a site is not ours though its file is here; None: it is.
+    ``elsewhere`` says why a site is not ours though its file is here; None: it is. What it raises
+    is no fault of a message, and goes through.
     """
 
     def __init__(

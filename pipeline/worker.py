@@ -210,11 +210,9 @@ class LaneWorker:
         self._awake.clear()
         self._look()
         messages = self._draw()
-        due = (
-            self._flight is None
-            and self.lane.counters.unsaved_ns >= self._door.run.snapshot_s * 1e9
-        )
-        batch = await self._compute(messages, take=self._flight is None, snapshot=due)
+        free, unsaved_s = self._flight is None, self.lane.counters.unsaved_ns / 1e9
+        due = free and unsaved_s >= self._door.run.snapshot_s
+        batch = await self._compute(messages, take=free, snapshot=due)
         if batch is not None:
             self._flight = asyncio.create_task(self._deliver(batch))
             self._flight.add_done_callback(self._landed)
