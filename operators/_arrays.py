@@ -5,7 +5,10 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device
 
-__all__ = ["fold_sum", "masked_quantiles", "namespace", "narrow", "quantiles", "table", "widen"]
+__all__ = [
+    "fold_sum", "in_order", "masked_quantiles", "namespace", "narrow", "quantiles", "table",
+    "widen",
+]  # fmt: skip
 
 _MOST = float(np.finfo(np.float32).max)
 
@@ -43,6 +46,14 @@ def widen(x: Any) -> Any:
     """Return what is remembered as it is computed with: float64."""
     xp = namespace(x)
     return xp.astype(x, xp.float64)
+
+
+def in_order(x: Any) -> Any:
+    """Sum over the last axis, one after the other."""
+    total = x[..., 0]
+    for k in range(1, x.shape[-1]):
+        total = total + x[..., k]
+    return total
 
 
 def fold_sum(y: Any, *, axis: int) -> Any:

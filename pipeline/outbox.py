@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 
 from pipeline.engine_state import Outcome
 from pipeline.publish import Outgoing, messages, tables, window_batch
+from pipeline.recovery import lost
 from schemas.events import DeadLetter, SiteEvent
 from schemas.tables import TABLES
 
@@ -139,12 +139,8 @@ class Outbox:
     def _close_lost(self, site_id: str, poi_id: str, end_ns: int, known: set[str]) -> None:
         """Close what was left open and nobody knows of any more."""
         for event in self._left.pop(site_id):
-            if event.event_id in known:
-                continue
-            closed = msgspec.structs.replace(
-                event, state="closed", quality="state_lost", updated_ns=end_ns, closed_ns=end_ns
-            )
-            self._records.append((closed, end_ns, poi_id))
+            if event.event_id not in known:
+                self._records.append((lost(event, end_ns), end_ns, poi_id))
 
     def drain(self, *, live: bool = True) -> Drained:
         """Hand everything out; ``live`` as messages too, made in this thread."""

@@ -15,7 +15,7 @@ from pipeline.commits import snapshots
 from schemas.events import SiteEvent
 from schemas.tables import file_stems
 
-__all__ = ["as_event", "newest_state", "open_events"]
+__all__ = ["as_event", "lost", "newest_state", "open_events"]
 
 T = TypeVar("T")
 
@@ -46,6 +46,13 @@ def open_events(root: Path, writer: str) -> list[SiteEvent]:
             if left.get(row["event_id"]) == (row["updated_ns"], path):
                 found[row["event_id"]] = as_event(row)
     return list(found.values())
+
+
+def lost(event: SiteEvent, end_ns: int) -> SiteEvent:
+    """The last record of an event of which nobody knows any more, made by the frame before."""
+    return msgspec.structs.replace(
+        event, state="closed", quality="state_lost", updated_ns=end_ns, closed_ns=end_ns
+    )
 
 
 def as_event(row: dict[str, Any]) -> SiteEvent:

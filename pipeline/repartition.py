@@ -21,7 +21,7 @@ from pipeline.commits import Writer
 from pipeline.durable import fsync_folder
 from pipeline.errors import UsageError
 from pipeline.owners import live_writer
-from pipeline.recovery import open_events
+from pipeline.recovery import lost, open_events
 
 __all__ = ["Moved", "repartition"]
 
@@ -81,10 +81,7 @@ def _close_events(writer: Writer) -> int:
     for event in open_events(writer.root, writer.name):
         end_ns = writer.newest.archived_until_ns[event.site_id] + 1
         marks_ns[event.site_id] = end_ns
-        done = msgspec.structs.replace(
-            event, state="closed", quality="state_lost", updated_ns=end_ns, closed_ns=end_ns
-        )
-        rows.append({**msgspec.to_builtins(done), "produced_ns": end_ns})
+        rows.append({**msgspec.to_builtins(lost(event, end_ns)), "produced_ns": end_ns})
     if rows:
         tables = {"events": rows}
         writer.commit(tables, offsets={}, read_offsets={}, archived_until_ns=marks_ns)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from operators._arrays import in_order
 from operators.kernels import Kernels
 from pipeline.layout import SiteLayout
 from pipeline.side_by_side import as_slice
@@ -86,7 +87,7 @@ def second_stats(
     stats = kernels.second_stats(parts["node_w"][sums], some > 0, samples_per_second=per_s)
     for out, found in zip((mean_w, min_w, max_w), stats[:3], strict=True):
         out[:, sums] = found.T
-    share[:, sums] = _fold(some.reshape(len(some), -1, per_s)).T / per_s
+    share[:, sums] = in_order(some.reshape(len(some), -1, per_s)).T / per_s
     for grid in layout.grids:
         x, v = parts[f"x:{grid.level}"], parts[f"v:{grid.level}"]
         *stats, count = kernels.second_stats(x, v, samples_per_second=grid.rate)
@@ -222,14 +223,6 @@ def _joined(window: Open, new: Open) -> Open:
 def _known(most: Any) -> Any:
     """NaN where there is none."""
     return np.where(most > -np.inf, most, np.nan)
-
-
-def _fold(values: Any) -> Any:
-    """Sum over the last axis in its order."""
-    total = np.zeros(values.shape[:-1])
-    for k in range(values.shape[-1]):
-        total = total + values[..., k]
-    return total
 
 
 def ramp_envelope(state: WindowState) -> tuple[Ramp, ...]:

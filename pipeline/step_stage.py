@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from operators import budget, extremes, steps, whitening
-from operators._arrays import narrow
+from operators._arrays import in_order, narrow
 from operators.kernels import Kernels, StepPlan
 from pipeline.detect import DetectSettings
 from pipeline.history import Ticks, later, newest, recent
@@ -129,7 +129,7 @@ class StepStage:
         path_w, ok = (np.reshape(a, shape) for a in newest(track.path, whole * self._per_s))
         count = ok.sum(axis=2)
         enough = 2 * count >= self._per_s
-        mean_w = _total(np.where(ok, path_w, 0.0)) / np.maximum(count, 1)
+        mean_w = in_order(np.where(ok, path_w, 0.0)) / np.maximum(count, 1)
         before_w = track.means_w[:, -1]
         track.means_w = np.concatenate([track.means_w[:, whole:], mean_w], axis=1)
         alarmed = track.alarmed_s > 0
@@ -188,7 +188,7 @@ class StepStage:
         aged = (old.sum(axis=1) >= 10)[:, None]
         use = track.usable & (~aged | (np.arange(track.usable.shape[1]) < old.shape[1]))
         count = use.sum(axis=1)
-        mean_w = _total(np.where(use, track.means_w, 0.0)) / np.maximum(count, 1)
+        mean_w = in_order(np.where(use, track.means_w, 0.0)) / np.maximum(count, 1)
         track.base_w = np.where(rows, mean_w, track.base_w)
         track.base_samples = np.where(rows, count * float(self._per_s), track.base_samples)
 
@@ -226,7 +226,7 @@ class StepStage:
             track.fit_samples, count[:, None].astype(np.int32), teaches, axis=1
         )
         total = np.moveaxis(track.fits_w2, 1, 2)
-        found = whitening.levinson(_total(total), track.fit_samples.sum(axis=1))
+        found = whitening.levinson(in_order(total), track.fit_samples.sum(axis=1))
         track.since = np.where(track.sigma_w > 0, track.since, 0)
         track.coefficients = found.coefficients
         track.sigma_w = np.where(
@@ -256,14 +256,14 @@ class StepStage:
         for rows in self._peers:
             known = rows & ~heavy
             if known.sum() > 1:
-                usual = _total(np.where(known, scale.T, 0.0)) / known.sum()
+                usual = in_order(np.where(known, scale.T, 0.0)) / known.sum()
                 scale = np.where(known[:, None], np.maximum(scale, usual), scale)
         return scale
 
 
 def _plan(track: StepTrack) -> StepPlan:
     """What the nodes are judged by now; innovations are bounded where tails are heavy."""
-    gain = 1 - _total(track.coefficients)
+    gain = 1 - in_order(track.coefficients)
     bound_w = np.where(track.heavy, CLIP * track.sigma_w, np.inf)
     return StepPlan(
         track.coefficients, gain * track.base_w, track.sigma_w, bound_w,
@@ -277,11 +277,3 @@ def _ways(before_w: Any, moved_w: Any) -> Any:
     for k in range(moved_w.shape[1]):
         np.add(way_w[:, k - 1] if k else before_w, moved_w[:, k], out=way_w[:, k])
     return way_w
-
-
-def _total(values: Any) -> Any:
-    """Sum over the last axis in its order."""
-    total = values[..., 0].copy()
-    for k in range(1, values.shape[-1]):
-        total += values[..., k]
-    return total

@@ -12,10 +12,12 @@ from ._lanes import LANES, everywhere, greater, lane, load, size, store, within
 from ._tables import room
 from ._tiles import most
 
-__all__ = ["LEAVES", "together"]
+__all__ = ["LEAVES", "MEASURES", "together"]
 
 LEAVES = 64
 """Sums over leaves are sums of so many, added up: exact enough, and in one order."""
+MEASURES = 6
+"""Numbers behind those of the seconds: peaks, greatest moves and so on, see `together`."""
 
 
 @inner
@@ -42,13 +44,14 @@ def _measured(x: Any) -> Any:
 
 
 @spread
-def _added(row_w: Any, first: Any, window: Any, rest_w: Any, sums: Any, at: Any) -> None:
+def _added(row_w: Any, first: Any, size_s: Any, rest_w: Any, sums: Any, at: Any) -> None:
     """
     One leaf's window, from second ``first`` on, into what is added up from number ``at`` on.
 
-    ``rest_w``: room for what is behind the whole lanes of a window; NaN behind that.
+    ``size_s``: seconds of a window, and filled up to whole lanes. ``rest_w``: room for what is
+    behind the whole lanes of a window; NaN behind that.
     """
-    zero, width = everywhere(0.0), _width(window)
+    zero, (window, width) = everywhere(0.0), size_s
     inside = (window - 1) // LANES * LANES
     peak, top, squares, sizes = zero, zero, zero, zero
     for t in range(inside, window):
@@ -72,12 +75,6 @@ def _added(row_w: Any, first: Any, window: Any, rest_w: Any, sums: Any, at: Any)
     sums[k + 5] += top_w > 0
 
 
-@inner
-def _width(window: Any) -> Any:
-    """Seconds of a window, filled up to whole lanes."""
-    return (window + LANES - 1) // LANES * LANES
-
-
 @compiled(
     types.void(
         read(f4, 2), types.Tuple((read(f4, 2), read(b1, 2))), f4[:, ::1], f8[:, :, ::1],
@@ -94,6 +91,7 @@ def together(tail_w: Any, new: Any, later_w: Any, sums: Any, groups: Any) -> Non
     """
     leaves, ticks, window = tail_w.shape[0], new[0].shape[1], tail_w.shape[1] + 1
     numbers, flat = sums.shape[2], sums.reshape(-1)
+    size_s = (window, (numbers - MEASURES) // 2)
     row_w, rest_w = room(window + ticks + LANES), room(3 * LANES)
     rest_w[:] = np.nan
     for group in range(groups[0], groups[1]):
@@ -104,4 +102,4 @@ def together(tail_w: Any, new: Any, later_w: Any, sums: Any, groups: Any) -> Non
                 later_w[leaf, k] = row_w[ticks + k]
             for tick in range(ticks):
                 at = (group * ticks + tick) * numbers
-                _added(row_w, tick, window, rest_w, flat, at)
+                _added(row_w, tick, size_s, rest_w, flat, at)

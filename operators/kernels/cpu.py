@@ -16,7 +16,7 @@ from operators.noise import NoiseState
 
 from . import Frame, FramePlan, Kernels, Scan, StepPlan
 from ._compiled import alone
-from ._diversity import LEAVES
+from ._diversity import LEAVES, MEASURES
 from ._diversity import together as fallen
 from ._frame import folded
 from ._lanes import LANES
@@ -120,10 +120,9 @@ def scan(
     out = np.empty((rows, len(GROUPS))), np.empty(past_z_w.shape)
     way = [np.ascontiguousarray(a) for a in (path_w, path_ok, past_z_w)]
     path = (way[0], way[1], since, way[2])
-    judged = tuple(plan)
 
     def some(*tiles: int) -> None:
-        ratios(path, judged, (BOXES, GROUPS, tiles), best, place, out)
+        ratios(path, tuple(plan), (BOXES, GROUPS, tiles), best, place, out)
 
     share(some, -(-rows // LANES), rows * (past_z_w.shape[1] + ticks))
     return Scan(best, place, *out)
@@ -227,7 +226,8 @@ def together(
     """As `diversity.together`; leaves are shared."""
     (leaves, ticks), tail_w = x_w.shape, np.ascontiguousarray(state.tail_w)
     width, groups = -(-(tail_w.shape[1] + 1) // LANES) * LANES, -(-leaves // LEAVES)
-    later_w, sums = np.empty(tail_w.shape, np.float32), np.empty((groups, ticks, 2 * width + 6))
+    later_w = np.empty(tail_w.shape, np.float32)
+    sums = np.empty((groups, ticks, 2 * width + MEASURES))
     new = np.ascontiguousarray(narrow(x_w)), np.ascontiguousarray(valid)
     share(lambda *some: fallen(tail_w, new, later_w, sums, some), groups, leaves * ticks * width)
     total = sum(sums[1:], sums[0])

@@ -111,9 +111,8 @@ def test_a_site_that_began_after_the_snapshot_obeys_as_well(tmp_path, later):
     Its first message came later, so that all it ever sent is read again.
     """
     first, second = sites.topology("t1"), sites.topology("t2")
-    pieces = sites.site_slices(first, eventful()) + sites.site_slices(second, eventful())
-    stream = sites.as_messages(pieces)
-    begun = len(sites.site_slices(first, eventful())) // 2
+    pieces, others = (sites.site_slices(site, eventful()) for site in (first, second))
+    stream, begun = sites.as_messages([*pieces, *others]), len(pieces) // 2
     half = len(stream) * 3 // 4
     hint = said(site_id="t2")
     for name in ("once", "killed"):
