@@ -64,6 +64,7 @@ def silenced(folder: Path, *spans: tuple[str, str, float, float]) -> Trace:
     at_s, gone = (t0_ns - trace.t0_ns) / NS_PER_S, np.zeros(len(rows), bool)
     for site_id, gateway_id, from_s, to_s in spans:
         mine = (site == site_id) & (gateway == gateway_id)
+        assert mine.any(), f"{site_id} has no gateway {gateway_id}"
         gone |= mine & (at_s >= from_s) & (at_s < to_s)
     pq.write_table(rows.filter(~gone).replace_schema_metadata(None), folder / "trace.parquet")
     return open_trace(folder)
