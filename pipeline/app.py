@@ -3,14 +3,14 @@ The Faust application: Kafka in, Kafka out; the only file that imports faust.
 
 Faust gives group membership, fetching, and offset commits. It decides nothing about data: agents
 append to inboxes, consumption starts where the lanes' snapshots end (not at the committed offset,
-which is a hint), and a message is acknowledged when a commit to the archive covers it.
+which is a hint), and what is acknowledged is what commits to the archive cover.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import faust
@@ -29,6 +29,7 @@ from mode.supervisors import CrashingSupervisor
 
 from pipeline.clock import Clock
 from pipeline.crew import Crew
+from pipeline.decode import content_type
 from pipeline.errors import JoinError, KafkaError
 from pipeline.lane import Message, Outgoing
 from pipeline.settings import Kafka
@@ -42,8 +43,7 @@ log = logging.getLogger("lockstep")
 FETCH_WAIT_MS = 500
 FRESH_NS = 3_000_000_000
 """Empty fetches come back within 0.5 s; an older answer says nothing about a partition's end."""
-RETRY_S, RETRY_MAX_S = 0.2, 5.0
-REFUSALS = 3
+RETRY_S, RETRY_MAX_S, REFUSALS = 0.2, 5.0, 3
 HOPELESS = (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
@@ -114,6 +114,16 @@ class LaneConsumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> LaneThread:
         return LaneThread(self, loop=self.loop, beacon=self.beacon)
+
+    def _filter_tps_with_pending_acks(self, _topics: object = None) -> Iterator[TP]:
+        """Every partition of ours: Faust's own acknowledgements, one a message, are not used."""
+        return (TP(*pair) for pair in self.app.crew.acknowledged())
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self.app.crew.acknowledged().get((tp.topic, tp.partition))
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Remember nothing: offsets that are no messages need no acknowledgement."""
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """
@@ -278,21 +288,11 @@ def _agent(app: LaneApp) -> Any:
     async def receive(stream: Any) -> None:
         async for event in stream.noack().events():
             message = event.message
-            place = (message.topic, message.partition, message.offset)
-            arrived = Message(*place, message.value, _content_type(message.headers))
-            # The ledger keeps the event until its commit; the bytes need not wait with it.
-            message.value = event.value = None
-            await app.crew.receive(arrived, event.ack, message.generation_id)
+            place, kind = (message.topic, message.partition), content_type(message.headers)
+            arrived = Message(*place, message.offset, message.value, kind)
+            await app.crew.receive(arrived, message.generation_id)
 
     return receive
-
-
-def _content_type(headers: Any) -> str:
-    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
-    for name, value in pairs:
-        if name == "content-type":
-            return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
-    return ""
 
 
 async def _on_complete(app: LaneApp, **_: Any) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from pipeline.errors import JoinError, TopicsError
 from pipeline.lane import Lane, Message
 from pipeline.metrics import Beat, Tally
-from pipeline.worker import Door, LaneWorker, Receipt
+from pipeline.worker import Door, LaneWorker
 from schemas.topics import INPUTS
 
 __all__ = ["Crew", "OpenLane"]
@@ -48,6 +48,7 @@ class Crew:
         self._door = door
         self._generation: int | None = None
         self._placed: int | None = None
+        self._left: dict[tuple[str, int], int] = {}
         self._opening: asyncio.Task[None] | None = None
         self._said: frozenset[int] | None = None
         self._tally = Tally()
@@ -58,6 +59,7 @@ class Crew:
     def assign(self, pairs: Iterable[tuple[str, int]], generation: int) -> None:
         """Begin to open the lanes of an assignment of (topic, partition) pairs."""
         self._generation = generation
+        self._left = {}
         self._said = None
         self._opening = asyncio.create_task(self._open(frozenset(pairs), generation))
         self._opening.add_done_callback(self._opened)
@@ -85,7 +87,19 @@ class Crew:
         """Take messages in from now on: reading stands where this assignment's lanes want it."""
         self._placed = generation
 
-    async def receive(self, message: Message, receipt: Receipt, generation: int | None) -> None:
+    def acknowledged(self) -> dict[tuple[str, int], int]:
+        """
+        Of (topic, partition) the offset below which everything is archived.
+
+        Of lanes given back too, until the next assignment: Kafka is told after they are gone.
+        """
+        return self._left | {
+            (topic, k): offset
+            for k, worker in self.workers.items()
+            for topic, offset in worker.acknowledged().items()
+        }
+
+    async def receive(self, message: Message, generation: int | None) -> None:
         """
         Pass a message to its lane.
 
@@ -94,7 +108,7 @@ class Crew:
         """
         worker = self.workers.get(message.partition)
         if worker is not None and generation == self._generation == self._placed:
-            await worker.put(message, receipt)
+            await worker.put(message)
 
     async def revoke(self, limit_s: float = REVOKE_S) -> bool:
         """
@@ -112,6 +126,8 @@ class Crew:
         if tasks:
             await asyncio.wait(tasks, timeout=limit_s)
         for task, worker in tasks.items():
+            done = worker.acknowledged().items()
+            self._left |= {(topic, worker.partition): offset for topic, offset in done}
             self._collect(worker)
             self._tally.forget(worker.partition)
             self._reported.pop(worker.partition, None)

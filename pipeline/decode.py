@@ -13,7 +13,7 @@ from schemas.telemetry import Refused, RowRefusal, Slice, parse
 from schemas.topics import TELEMETRY, decode
 from schemas.topology import Topology
 
-__all__ = ["Cause", "Decoder", "Message", "Rows", "dead_letter"]
+__all__ = ["Cause", "Decoder", "Message", "Rows", "content_type", "dead_letter"]
 
 HEAD_BYTES = 1024
 ABSURD = 3.0
@@ -28,6 +28,15 @@ class Message(NamedTuple):
     offset: int
     value: bytes | None
     content_type: str = ""
+
+
+def content_type(headers: Any) -> str:
+    """What a message says it is: pairs or a mapping of name to bytes; empty where it does not."""
+    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+    for name, value in pairs:
+        if name == "content-type":
+            return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
+    return ""
 
 
 class Rows(NamedTuple):

@@ -15,6 +15,9 @@ class Ledger:
     """
     Receipts of one lane's messages, by number, in the order in which they were read.
 
+    One whose samples are archived is forgotten, also behind one that still waits: a site that
+    stopped for good must not make its partition remember whatever others send.
+
     Attributes
     ----------
     read : dict of topic to int
@@ -25,7 +28,6 @@ class Ledger:
 
     def __init__(self, receipts: dict[int, Receipt], read: dict[str, int], issued: int) -> None:
         self.receipts, self.read, self.issued = receipts, read, issued
-        self._acknowledged: dict[str, int] = {}
 
     def enter(
         self, message: Message, site_id: str = "", refused: tuple[RowRefusal, ...] = ()
@@ -45,14 +47,12 @@ class Ledger:
         """
         Next offset of each topic below which everything is archived up to its site's mark.
 
-        ``marks_ns`` is by site; what is returned is forgotten here.
+        ``marks_ns`` is by site.
         """
-        blocked: set[str] = set()
-        for number in list(self.receipts):
-            receipt = self.receipts[number]
-            if receipt.topic in blocked or receipt.until_ns > marks_ns.get(receipt.site_id, 0):
-                blocked.add(receipt.topic)
-                continue
-            self._acknowledged[receipt.topic] = receipt.offset + 1
-            del self.receipts[number]
-        return dict(self._acknowledged)
+        oldest: dict[str, int] = {}
+        for number, receipt in list(self.receipts.items()):
+            if receipt.until_ns > marks_ns.get(receipt.site_id, 0):
+                oldest.setdefault(receipt.topic, receipt.offset)
+            else:
+                del self.receipts[number]
+        return self.read | oldest

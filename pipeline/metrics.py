@@ -17,7 +17,7 @@ Name = Literal[
 ]  # fmt: skip
 
 METRICS: dict[Name, str] = {
-    "acknowledged": "messages acknowledged to Kafka, each after the commit that covers it",
+    "acknowledged": "offsets acknowledged to Kafka, after the commit that covers them",
     "archived_events": "rows of events written to the archive, one per state of an event",
     "archived_forecasts": "rows of forecasts written to the archive",
     "archived_outcomes": "rows of what came of archived forecasts",

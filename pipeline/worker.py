@@ -1,5 +1,5 @@
 """
-One lane at work: inbox, pump, ledger; no Kafka client in sight.
+One lane at work: inbox and pump; no Kafka client in sight.
 
 A pump feeds what has arrived to the lane in the lane's own thread. Whatever the lane has to say is
 delivered beside it (publish, commit, acknowledge, in this order and one batch at a time), so a slow
@@ -25,12 +25,9 @@ from pipeline.metrics import event_line
 from pipeline.settings import Run
 from schemas.topics import INPUTS, SAID
 
-__all__ = ["Door", "LaneWorker", "Receipt"]
+__all__ = ["Door", "LaneWorker"]
 
 log = logging.getLogger("lockstep")
-
-Receipt = Callable[[], object]
-"""Acknowledges one message; called in offset order, after the commit that covers it."""
 
 TICK_S = 0.25
 FEED_MAX_BYTES, FEED_MAX_MESSAGES = 8 << 20, 300
@@ -56,13 +53,12 @@ class Door(NamedTuple):
 
 
 class _Intake:
-    """One topic's side of a lane: unread messages, and receipts of those not yet committed."""
+    """One topic's side of a lane: unread messages, and how far it is acknowledged."""
 
     def __init__(self, next_offset: int | None) -> None:
-        self.next_offset = next_offset
+        self.next_offset = self.acknowledged = next_offset
         self.inbox: deque[Message] = deque()
         self.inbox_bytes = 0
-        self.ledger: deque[tuple[int, Receipt]] = deque()
         self.room = asyncio.Event()
         self.room.set()
         self.put_s = self.read_s = self.looked_s = -math.inf
@@ -104,12 +100,11 @@ class _Intake:
         return drawn
 
     def acknowledge(self, before: int) -> int:
-        """Hand in the receipts of offsets below ``before``, in order; return how many."""
-        done = 0
-        while self.ledger and self.ledger[0][0] < before:
-            self.ledger.popleft()[1]()
-            done += 1
-        return done
+        """All below ``before`` is archived; return how many offsets more than until now."""
+        if self.acknowledged is None or before <= self.acknowledged:
+            return 0
+        more, self.acknowledged = before - self.acknowledged, before
+        return more
 
 
 class LaneWorker:
@@ -149,7 +144,12 @@ class LaneWorker:
         """Topic to the next offset wanted; None: from the beginning."""
         return {topic: intake.next_offset for topic, intake in self._intakes.items()}
 
-    async def put(self, message: Message, receipt: Receipt) -> None:
+    def acknowledged(self) -> dict[str, int]:
+        """Topic to the offset below which everything is archived; never goes back."""
+        at = {topic: intake.acknowledged for topic, intake in self._intakes.items()}
+        return {topic: offset for topic, offset in at.items() if offset is not None}
+
+    async def put(self, message: Message) -> None:
         """Take a message in; returns when there is room for the next one of its topic."""
         intake = self._intakes[message.topic]
         if self._closing:
@@ -159,10 +159,11 @@ class LaneWorker:
             self.counts["skipped_offsets"] += 1
             return
         size = len(message.value or b"")
+        if intake.acknowledged is None:
+            intake.acknowledged = message.offset
         intake.next_offset = message.offset + 1
         intake.inbox.append(message)
         intake.inbox_bytes += size
-        intake.ledger.append((message.offset, receipt))
         intake.put_s = self.heard_s = self._door.clock.monotonic_s()
         self._awake.set()
         if intake.inbox_bytes > self._door.run.inbox_max_bytes:

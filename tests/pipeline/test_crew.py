@@ -12,7 +12,7 @@ from pipeline.app import LaneConsumer
 from pipeline.crew import Crew
 from pipeline.lane import Message
 from schemas.topics import INPUTS, TELEMETRY
-from tests.pipeline.test_worker import Script
+from tests.pipeline.test_worker import Script, settled
 
 RACK = TELEMETRY["rack"]
 PAIRS = {(topic, 0) for topic in INPUTS}
@@ -30,7 +30,7 @@ def test_a_lane_takes_nothing_in_before_reading_stands_where_it_asked(
         crew.assign(PAIRS, 7)
         await crew.positions()
         crew.placed(placed)
-        await crew.receive(Message(RACK, 0, 140, b"", ""), lambda: None, 7)
+        await crew.receive(Message(RACK, 0, 140, b"", ""), 7)
         assert (await crew.positions())[RACK, 0] == next_offset
         await crew.revoke()
 
@@ -55,6 +55,30 @@ def test_a_lane_given_back_while_it_opened_is_not_kept() -> None:
         gate.set()
         await opening
         assert crew.workers == {}
+
+    asyncio.run(run())
+
+
+def test_kafka_is_told_how_far_the_archive_reaches_of_lanes_given_back_too() -> None:
+    """Until the next assignment: what is committed last is committed after the lane is gone."""
+
+    async def run() -> None:
+        script, at = Script(), TP(RACK, 0)
+        crew = Crew(lambda *_: script, 1, script.door())  # type: ignore[arg-type]
+        consumer = _Consumer(crew)
+        crew.assign(PAIRS, 7)
+        await crew.positions()
+        crew.placed(7)
+        await crew.receive(Message(RACK, 0, 10, b"v", ""), 7)
+        await settled(lambda: consumer._new_offset(at) == 11)
+        await crew.receive(Message(RACK, 0, 11, b"v", ""), 7)
+        await settled(lambda: script.fed == [10, 11])
+        await crew.revoke()
+        assert consumer._new_offset(at) == 12
+        assert list(consumer._filter_tps_with_pending_acks()) == [at]
+        crew.assign((), 8)
+        assert consumer._new_offset(at) is None
+        await crew.positions()
 
     asyncio.run(run())
 

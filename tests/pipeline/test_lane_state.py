@@ -81,6 +81,27 @@ def test_a_held_message_blocks_acknowledgement_until_it_is_decided(site, stream,
     assert (letter["reason"], letter["offset"]) == ("clock", len(poi))
 
 
+def test_a_site_that_stopped_makes_nobody_remember_what_others_send(tmp_path):
+    """Its last, open second holds back what is acknowledged, over a kill; nothing else is kept."""
+    both, stops_ns = (sites.topology("t1"), sites.topology("t2")), T0_NS + 20 * NS_PER_S
+    still, going = (sites.site_slices(site, eventful()) for site in both)
+    still = [p for p in still if not p.end and p.t0_ns < stops_ns and p.gateway_id != "gp"]
+    pieces = sorted([*still, *going], key=lambda p: (p.end, p.t0_ns))
+    stream = sites.as_messages(pieces)
+    lane, topic, kept = open_lane(tmp_path, *both), TELEMETRY["rack"], []
+    first = next(m.offset for m, p in zip(stream, pieces, strict=True) if p is still[0])
+    for start in range(0, len(stream), 50):
+        lane.feed(stream[start : start + 50])
+        acked = cut(lane, snapshot=start == 900)
+        kept.append(len(lane._ledger.receipts))
+        assert not acked or acked.get(topic, first) == first
+    assert kept[-1] <= len(still) < len(stream) / 3
+    lane = open_lane(tmp_path, *both)
+    assert len(lane._ledger.receipts) < len(still) + 50
+    lane.feed(list(merged(stream, 1, lane.start_offsets)))
+    assert cut(lane, final=True)[topic] == first
+
+
 def test_rows_refused_in_a_held_message_are_told_when_it_is_used(site, stream, tmp_path):
     """A bad row is no less bad for having waited: its dead letter comes with the decision."""
     piece = parse(stream[0].value, stream[0].content_type)
