@@ -18,6 +18,7 @@ from pipeline.align_state import (
     Verdict,
     dense,
     drop_held,
+    on_record,
     start,
 )
 from pipeline.commit_files import Idle
@@ -34,7 +35,6 @@ AHEAD_NS = 60 * NS_PER_S
 RESTART_NS = 3600 * NS_PER_S
 CONTINUE = 3
 SEQS = 64
-IDLE_KEPT = 32
 
 
 class Aligner:
@@ -147,12 +147,10 @@ class Aligner:
     def _rejoin(self, gateway_id: str) -> None:
         self.state.gateways[gateway_id].idle_from_ns = -1
         to_ns = max(self.state.closed_ns, self._replay_until_ns, 0)
-        self.state.idle = [
-            msgspec.structs.replace(i, to_ns=to_ns)
-            if i.gateway_id == gateway_id and i.to_ns is None
-            else i
-            for i in self.state.idle
-        ][-IDLE_KEPT:]
+        ends = (i.gateway_id == gateway_id and i.to_ns is None for i in self.state.idle)
+        spans = zip(self.state.idle, ends, strict=True)
+        idle = [msgspec.structs.replace(i, to_ns=to_ns) if end else i for i, end in spans]
+        self.state.idle = on_record(idle, to_ns)
 
     # ---- out
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.commit_files import Idle, Told
+from pipeline.commit_files import ON_RECORD_S, Idle, Told
 from pipeline.decode import Cause
 from pipeline.layout import SiteLayout
 from schemas.events import GridSignal, WorkloadHint
@@ -25,9 +26,11 @@ __all__ = [
     "Verdict",
     "dense",
     "drop_held",
+    "on_record",
     "start",
 ]
 
+IDLE_KEPT = 32
 HELD = 1 << 62
 """A message whose fate is open: nothing acknowledges past it."""
 
@@ -177,6 +180,18 @@ def drop_held(memory: GatewayState) -> list[Verdict]:
     waiting, memory.held = memory.held, []
     text = "more than 60 s ahead of its gateway's newest sample, and not continued"
     return [Verdict(one.receipt, 0, Cause("clock", text)) for one in waiting]
+
+
+def on_record(idle: Sequence[Idle], now_ns: int) -> list[Idle]:
+    """Spans that last, and the newest of each gateway that ended within the hour."""
+    of: Counter[str] = Counter()
+    kept = []
+    for one in reversed(idle):
+        of[one.gateway_id] += 1
+        recent = one.to_ns is None or one.to_ns >= now_ns - ON_RECORD_S * NS_PER_S
+        if recent and of[one.gateway_id] <= IDLE_KEPT:
+            kept.append(one)
+    return kept[::-1]
 
 
 def dense(values: Any, slots: Any) -> Any:

@@ -59,6 +59,10 @@ class OtherCount(CommitError):
     """The archive was written with another number of partitions."""
 
 
+ON_RECORD_S = 3600
+"""How long what a recomputation must obey stays on record: longer than two snapshots reach back."""
+
+
 class Idle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A gateway that held nobody up, from frame to frame, ns; ``to_ns`` is null while it lasts."""
 

@@ -258,7 +258,6 @@ def _check(settings: Settings) -> None:
         "kafka.fetch_max_bytes": kafka.fetch_max_bytes,
         "archive.keep_commits": settings.archive.keep_commits,
         "run.heartbeat_s": run.heartbeat_s,
-        "run.snapshot_s": run.snapshot_s,
         "run.inbox_max_bytes": run.inbox_max_bytes,
     }
     for key, value in positive.items():
@@ -274,9 +273,13 @@ def _check(settings: Settings) -> None:
             f"{kafka.request_timeout_s}; the request timeout must be the longer one"
         )
         raise SettingsError(msg)
-    if not 0 < run.stop_s <= 9:
-        msg = f"run.stop_s is {run.stop_s}; use more than 0 and at most 9, the process has 10 s"
-        raise SettingsError(msg)
+    for key, value, most, why in (
+        ("run.stop_s", run.stop_s, 9, "the process has 10 s"),
+        ("run.snapshot_s", run.snapshot_s, 1200, "what a takeover obeys is on record for an hour"),
+    ):
+        if not 0 < value <= most:
+            msg = f"{key} is {value}; use more than 0 and at most {most}, {why}"
+            raise SettingsError(msg)
     if kafka.security_protocol.startswith("SASL") and (not kafka.username or kafka.secret is None):
         msg = (
             f"kafka.security_protocol {kafka.security_protocol} needs kafka.username and a "

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pipeline.align import Aligner
 from pipeline.align_state import Block, Said
 from pipeline.clock import Spent
-from pipeline.commit_files import CommitRecord, Idle, Told
+from pipeline.commit_files import ON_RECORD_S, CommitRecord, Idle, Told
 from pipeline.dimensions import dimension_rows
 from pipeline.engine import Engine
 from pipeline.engine_state import Outcome
@@ -20,11 +20,8 @@ from schemas.units import NS_PER_S
 
 __all__ = ["Done", "SiteWork", "counted", "on_record"]
 
-TOLD_NS, TOLD_KEPT = 3600 * NS_PER_S, 1000
-"""
-How long, and how much of, what was said stays on record: longer than two snapshots reach. What is
-still ahead or in force stays as long as it is, for a site that begins anew.
-"""
+TOLD_KEPT = 1000
+"""Most of what was said that stays on record; what is ahead or in force, as long as it is."""
 
 
 class Done(NamedTuple):
@@ -199,7 +196,7 @@ def _kept(told: list[Told], now_ns: int) -> Iterator[Told]:
     """What a later owner must know of; of signals in force the newest of each kind."""
     newest = {one.signal.signal: one for one in told if one.signal is not None}
     for one in told:
-        until_ns = one.from_ns + TOLD_NS
+        until_ns = one.from_ns + ON_RECORD_S * NS_PER_S
         if one.hint is not None:
             times_ns = (one.hint.t_ns, one.hint.start_ns, one.hint.end_ns)
             ends_ns = max(t for t in times_ns if t is not None)

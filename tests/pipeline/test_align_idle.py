@@ -138,6 +138,34 @@ def test_a_record_of_idle_spans_survives_two_recomputations():
     assert found[0] == found[1] == found[2]
 
 
+def test_every_gateway_that_is_idle_stays_on_record():
+    """However many: a whole site was cut off, and one after the other comes back."""
+    names = [f"b{k:02d}" for k in range(40)]
+    bench = Bench(tiny({"a": Gate()} | dict.fromkeys(names, Gate(channels=1))))
+    for gate in ("a", *names):
+        bench.push(gate, 0.0, count(10))
+    for k in range(1, 10):
+        bench.push("a", k, count(10))
+        bench.close(names)
+    for k, name in enumerate(names, 10):
+        assert [i.gateway_id for i in bench.state.idle if i.to_ns is None] == names[k - 10 :]
+        bench.push(name, k, count(10))
+        bench.send("a", k, count(10))
+    assert [i.gateway_id for i in bench.state.idle] == names
+
+
+def test_what_was_idle_an_hour_ago_is_forgotten():
+    """Of one that comes and goes the newest spans are enough: nothing recomputes further back."""
+    bench, hour_ns = Bench(tiny(TWO)), 3600 * NS_PER_S
+    silent(bench)
+    old = Idle("tiny", "a", T0_NS - 2 * hour_ns, T0_NS - hour_ns)
+    new = [Idle("tiny", "a", T0_NS - k, T0_NS - k + 1) for k in range(50, 0, -1)]
+    bench.state.idle = [old, *new, *bench.state.idle]
+    bench.send("b", 15.0, count(5))
+    assert bench.state.idle[:-1] == new[-32:]
+    assert bench.state.idle[-1].to_ns == bench.state.closed_ns
+
+
 def test_a_gateway_that_never_spoke_goes_idle_and_says_so():
     """A gateway without one sample holds up the start until it is idle, from 0 on record."""
     bench = Bench(tiny(TWO))

@@ -58,6 +58,11 @@ def test_the_key_without_a_section_can_come_from_the_environment() -> None:
         ("[run]\nheartbeat_s = 0", {}, "run.heartbeat_s is 0.0; use more than 0"),
         ("[run]\nstop_s = 12", {}, "run.stop_s is 12.0; use more than 0 and at most 9"),
         (
+            "[run]\nsnapshot_s = 3600",
+            {},
+            "run.snapshot_s is 3600.0; use more than 0 and at most 1200",
+        ),
+        (
             "[kafka]\nsession_timeout_s = 40",
             {},
             "kafka.session_timeout_s is 40.0 but request_timeout_s is 30.0; the request timeout",
