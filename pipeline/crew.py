@@ -179,7 +179,7 @@ class Crew:
     def _status(self, beat: Beat) -> bytes:
         lanes = {
             str(k): {
-                "watermark_ns": worker.lane.counters.watermark_ns,
+                "watermark_ns": worker.lane.counters.marks_ns,
                 "newest_ns": worker.lane.counters.newest_ns,
                 "warming": worker.lane.counters.warming,
                 "next_offset": worker.positions(),

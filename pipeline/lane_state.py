@@ -81,7 +81,8 @@ class Counters:
     """What the heartbeat and the metrics read."""
 
     values: dict[str, int]
-    watermark_ns: int = -1
+    marks_ns: dict[str, int] = dataclasses.field(default_factory=dict)
+    """How far each site that has begun is computed."""
     unsaved_ns: int = 0
     """How far a site has come since the newest snapshot, the one that came furthest."""
     newest_ns: int = -1

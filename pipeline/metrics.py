@@ -9,11 +9,11 @@ from typing import Any, Literal, NamedTuple, Protocol
 __all__ = ["METRICS", "Beat", "Counts", "Name", "Tally", "event_line", "human_seconds"]
 
 Name = Literal[
-    "acknowledged", "archived_events", "archived_forecasts", "archived_outcomes", "archived_rules",
-    "archived_states", "archived_topologies", "archived_waveforms", "archived_windows", "bytes",
-    "commits", "deadletters", "duty", "events", "frames", "gap_cells", "lag_s", "late_samples",
-    "lost_offsets", "messages", "publish_retries", "published", "repeats", "resets", "said",
-    "silent_s", "skipped_offsets", "warming", "windows",
+    "acknowledged", "archived_events", "archived_forecasts", "archived_outcomes",
+    "archived_rules", "archived_states", "archived_topologies", "archived_waveforms",
+    "archived_windows", "behind_s", "bytes", "commits", "deadletters", "duty", "events", "frames",
+    "gap_cells", "lag_s", "late_samples", "lost_offsets", "messages", "publish_retries",
+    "published", "repeats", "resets", "said", "silent_s", "skipped_offsets", "warming", "windows",
 ]  # fmt: skip
 
 METRICS: dict[Name, str] = {
@@ -26,6 +26,7 @@ METRICS: dict[Name, str] = {
     "archived_topologies": "rows of topologies written to the archive, likewise",
     "archived_waveforms": "blocks of raw samples around events written to the archive",
     "archived_windows": "rows of windows written to the archive",
+    "behind_s": "how far the slowest site is behind the foremost, s; told from 10 s on",
     "bytes": "bytes of messages received",
     "commits": "commits made durable",
     "deadletters": "dead letters written: messages and rows that could not be used",
@@ -33,7 +34,7 @@ METRICS: dict[Name, str] = {
     "events": "events opened",
     "frames": "frames closed, all levels and sites",
     "gap_cells": "cells of frames that were not measured and are masked",
-    "lag_s": "wall time minus the watermark of the slowest lane, s",
+    "lag_s": "wall time minus the watermark of the slowest site, s",
     "late_samples": "samples older than their gateway's newest by more than its lateness",
     "lost_offsets": "offsets the broker no longer had, or never gave (retention, transactions)",
     "messages": "messages received",
@@ -57,7 +58,7 @@ class Counts(Protocol):
     """What a lane counts."""
 
     values: dict[str, int]
-    watermark_ns: int
+    marks_ns: dict[str, int]
     newest_ns: int
     warming: str
 
@@ -70,6 +71,8 @@ class Beat(NamedTuple):
     counts: Mapping[str, int]
     warming: str
     silent_s: float
+    behind_s: float = 0.0
+    slowest: str = ""
 
     def line(self) -> str:
         """Form the line an operator reads once a minute."""
@@ -82,6 +85,8 @@ class Beat(NamedTuple):
         )
         if self.counts.get("deadletters"):
             line += f"  deadletters {self.counts['deadletters']}"
+        if self.behind_s >= SILENT_FROM_S:
+            line += f"  behind: {self.slowest} by {human_seconds(self.behind_s, digits=0)}"
         if self.silent_s >= SILENT_FROM_S:
             line += f"  silent: no data for {human_seconds(self.silent_s, digits=0)}"
         return line
@@ -91,19 +96,19 @@ class Tally:
     """Adds up lanes between heartbeats; a lane that was given away keeps what it had counted."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, tuple[dict[str, int], int]] = {}
+        self._seen: dict[int, tuple[dict[str, int], dict[str, int]]] = {}
         self._since: Counter[str] = Counter()
         self._data_ns = 0
 
     def collect(self, key: int, counts: Counts) -> None:
         """Take over what a lane counted since it was last asked."""
-        values, watermark_ns = dict(counts.values), counts.watermark_ns
-        before, before_ns = self._seen.get(key, ({}, watermark_ns))
+        values, marks_ns = dict(counts.values), counts.marks_ns
+        before, before_ns = self._seen.get(key, ({}, {}))
         for name, value in values.items():
             self._since[name] += value - before.get(name, 0)
-        moved_ns = watermark_ns - before_ns if before_ns > 0 else 0
-        self._data_ns = max(self._data_ns, moved_ns)
-        self._seen[key] = (values, watermark_ns)
+        moved_ns = (mark - before_ns.get(site, mark) for site, mark in marks_ns.items())
+        self._data_ns = max(self._data_ns, *moved_ns, 0)
+        self._seen[key] = (values, marks_ns)
 
     def add(self, counts: Mapping[str, int]) -> None:
         """Add counts that no lane keeps."""
@@ -118,11 +123,12 @@ class Tally:
     ) -> Beat:
         """Close the interval: everything collected since the last beat, and where lanes stand."""
         lanes = list(lanes)
-        marks = [lane.watermark_ns for lane in lanes if lane.watermark_ns > 0]
-        lag_s = (now_ns - min(marks)) / 1e9 if marks else None
+        marks = sorted((mark, site) for lane in lanes for site, mark in lane.marks_ns.items())
+        lag_s = (now_ns - marks[0][0]) / 1e9 if marks else None
+        behind = ((marks[-1][0] - marks[0][0]) / 1e9, marks[0][1]) if marks else ()
         duty = compute_s / (self._data_ns / 1e9) if self._data_ns > 0 else None
         counts, self._since, self._data_ns = self._since, Counter(), 0
-        return Beat(lag_s, duty, counts, _warming(lanes), silent_s)
+        return Beat(lag_s, duty, counts, _warming(lanes), silent_s, *behind)
 
 
 def _warming(lanes: Iterable[Counts]) -> str:

@@ -211,7 +211,7 @@ def counted(counters: Counters, sites: Collection[SiteWork]) -> None:
     """Bring a lane's counts up to where its sites stand."""
     for name in ("late_samples", "gap_cells", "resets", "repeats"):
         counters.values[name] = sum(getattr(site.aligner.state, name) for site in sites)
-    counters.watermark_ns = min((site.until_ns for site in sites), default=-1)
+    counters.marks_ns = {s.layout.site_id: s.until_ns for s in sites if s.until_ns >= 0}
     counters.unsaved_ns = max((site.unsaved_ns for site in sites), default=0)
     counters.newest_ns = max((site.aligner.newest_ns for site in sites), default=-1)
     warming = sum(site.state.warming for site in sites)

@@ -56,7 +56,7 @@ class FakeLane:
         self.start_offsets: dict[str, int] = dict(record["offsets"])
         self.offsets: dict[str, int] = dict(record["offsets"])
         self.rows: list[tuple[str, int, str]] = []
-        self.counters = Counters({"frames": 0}, watermark_ns=1)
+        self.counters = Counters({"frames": 0}, {"s": 1})
 
     def feed(self, messages: list[Message]) -> None:
         """Count; the text ``bug`` breaks the device."""

@@ -6,9 +6,9 @@ from pipeline.lane_state import COUNTS, Counters
 from pipeline.metrics import METRICS, Name, Tally, event_line, human_seconds
 
 
-def counters(watermark_s: float, **values: int) -> Counters:
-    """Counts of a lane that stands at ``watermark_s``."""
-    return Counters(values, watermark_ns=round(watermark_s * 1e9), warming="2/8")
+def counters(watermark_s: float, site: str = "s", **values: int) -> Counters:
+    """Counts of a lane whose site stands at ``watermark_s``."""
+    return Counters(values, {site: round(watermark_s * 1e9)}, warming="2/8")
 
 
 def test_every_name_has_one_meaning_and_lanes_use_no_other() -> None:
@@ -41,6 +41,20 @@ def test_silence_and_dead_letters_are_said_only_when_there_are_some() -> None:
         "lag -  duty -  frames 0  events 0  late 0  resets 0  warming 0/0  "
         "deadletters 4  silent: no data for 12 s"
     )
+
+
+def test_one_site_that_stands_still_is_named_and_hides_no_duty() -> None:
+    """The lag is its own; from 10 s on the line says whose, and by how much it is behind."""
+    tally, lane = Tally(), Counters({}, {"s1": 100 * 10**9, "s2": 100 * 10**9})
+    tally.collect(0, lane)
+    tally.beat([lane], now_ns=100 * 10**9, compute_s=0, silent_s=0)
+    for s2, told in ((109, ""), (160, "  behind: s1 by 60 s")):
+        lane.marks_ns = {"s1": 100 * 10**9, "s2": s2 * 10**9}
+        tally.collect(0, lane)
+        beat = tally.beat([lane], now_ns=160 * 10**9, compute_s=0.9, silent_s=0)
+        assert beat.line().endswith(f"warming 0/0{told}")
+        assert beat.lag_s == 60
+        assert beat.duty is not None
 
 
 def test_a_lane_that_comes_back_starts_from_its_own_zero() -> None:

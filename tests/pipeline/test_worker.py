@@ -20,7 +20,7 @@ class Script:
     def __init__(self) -> None:
         self.said: list[str] = []
         self.start_offsets = {RACK: 10}
-        self.counters = Counters({}, watermark_ns=1)
+        self.counters = Counters({}, {"s": 1})
         self.fed: list[int] = []
         self.taken = 0
         self.failures: list[BaseException] = []
