@@ -177,7 +177,7 @@ class Lane:
             self._advance(self._sites[site_id])
 
     def set_quiet(self, topics: Collection[str], now_s: float) -> None:
-        """Topics read as they came for `LaneConfig.idle_s`: who was not heard as long may idle."""
+        """Topics read as they came for `LaneConfig.idle_s`: who was of no use as long may idle."""
         levels = frozenset(level for level, name in TELEMETRY.items() if name in topics)
         self._now_s, self._quiet = now_s, (levels, now_s - self._config.idle_s)
 
@@ -204,9 +204,10 @@ class Lane:
     def _push(self, rows: Rows, message: Message) -> None:
         site_id = rows.piece.site_id
         site = self._site(site_id)
-        site.heard_s[rows.piece.gateway_id] = self._now_s
         number = self._ledger.enter(message, site_id, rows.refused)
         for verdict in site.aligner.push(rows, number):
+            if 0 < verdict.until_ns < HELD:
+                site.heard_s[rows.piece.gateway_id] = self._now_s
             self._judge(verdict, site_id)
 
     def _judge(self, verdict: Verdict, site_id: str) -> None:

@@ -142,7 +142,7 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     snapshot_s: float = 60.0
     """Grid time between snapshots of the state."""
     idle_s: float = 5.0
-    """A gateway not heard for this long, in a partition read as it comes, may be idle."""
+    """A gateway that sent nothing of use for this long may be idle; see ADR 0004."""
     stop_s: float = 8.0
     """After SIGTERM, how long the last commit may take before the process ends without it."""
     inbox_max_bytes: int = 64 << 20

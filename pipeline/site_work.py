@@ -48,13 +48,13 @@ class SiteWork:
         self.state = self.engine.to_device(memory.engine) if memory else self.engine.start()
         self.until_ns = -1
         self.heard_s: dict[str, float] = {}
-        """When each gateway's newest message came, wall time; those of before are not known."""
+        """When each gateway's newest message of use came, wall time; before that: not known."""
         self._saved_ns = -1
         self._spent = config.spent or Spent()
         self._explained = memory is not None and memory.explained
 
     def silent(self, levels: Collection[str], since_s: float) -> set[str]:
-        """Gateways of these levels that were not heard after ``since_s``, but for idle ones."""
+        """Gateways of these levels of which nothing was of use since then, but for idle ones."""
         return {
             gateway.id
             for gateway in (self.layout.topology.gateway_by_id.values() if levels else ())

@@ -203,6 +203,31 @@ def test_a_site_that_began_after_the_snapshot_obeys_what_was_idle(tmp_path):
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("wrong_s", [-3600, 7200])
+def test_a_gateway_that_sends_nothing_of_use_blinds_no_site(site, tmp_path, wrong_s):
+    """PDU meters whose clock is wrong from 10 s on: every message a dead letter; they are idle."""
+    pieces = sites.site_slices(site, eventful())
+    turns_ns, by_ns = T0_NS + 10 * NS_PER_S, wrong_s * NS_PER_S
+    wrong = [
+        dataclasses.replace(p, t0_ns=p.t0_ns + by_ns * (1 + p.seq % 2))
+        if p.gateway_id == "gp" and not p.end and p.t0_ns >= turns_ns
+        else p
+        for p in pieces
+    ]
+    lane = open_lane(tmp_path, site)
+    for message, piece in zip(sites.as_messages(wrong), pieces, strict=True):
+        if piece.end:
+            break
+        at_s = (piece.t0_ns - T0_NS) / NS_PER_S
+        lane.set_quiet(TELEMETRY.values() if at_s > 5 else (), at_s)
+        lane.feed([message])
+    cut(lane, final=True)
+    record = newest_commit(tmp_path, NAME)
+    assert record.archived_until_ns["t1"] >= T0_NS + 45 * NS_PER_S
+    assert [(i.gateway_id, i.from_ns, i.to_ns) for i in record.idle] == [("gp", turns_ns, None)]
+    assert lane.counters.values["deadletters"] > 30
+
+
 def test_a_site_that_stands_still_keeps_no_other_from_being_saved(tmp_path):
     """What is not in a snapshot yet is counted by the site that came furthest, not the last."""
     both = sites.topology("t1"), sites.topology("t2")
