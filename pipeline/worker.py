@@ -56,7 +56,9 @@ class _Intake:
     """One topic's side of a lane: unread messages, and how far it is acknowledged."""
 
     def __init__(self, next_offset: int | None) -> None:
-        self.next_offset = self.acknowledged = next_offset
+        self.next_offset = self.begun = next_offset
+        self.acknowledged: int | None = None
+        """Below it everything is archived; unknown until a commit reaches past where we began."""
         self.inbox: deque[Message] = deque()
         self.inbox_bytes = 0
         self.room = asyncio.Event()
@@ -101,10 +103,11 @@ class _Intake:
 
     def acknowledge(self, before: int) -> int:
         """All below ``before`` is archived; return how many offsets more than until now."""
-        if self.acknowledged is None or before <= self.acknowledged:
+        done = self.begun if self.acknowledged is None else self.acknowledged
+        if done is None or before <= done:
             return 0
-        more, self.acknowledged = before - self.acknowledged, before
-        return more
+        self.acknowledged = before
+        return before - done
 
 
 class LaneWorker:
@@ -134,9 +137,8 @@ class LaneWorker:
         self._intakes = {topic: _Intake(lane.start_offsets.get(topic)) for topic in INPUTS}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"lane-{partition}")
         self._awake = asyncio.Event()
-        self._closing = False
         self._quiet: frozenset[str] = frozenset()
-        self._untaken_bytes = 0
+        self._closing, self._untaken_bytes = False, 0
         self._flight: asyncio.Task[None] | None = None
         self._pump = asyncio.create_task(self._run(), name=f"pump-{partition}")
 
@@ -145,7 +147,7 @@ class LaneWorker:
         return {topic: intake.next_offset for topic, intake in self._intakes.items()}
 
     def acknowledged(self) -> dict[str, int]:
-        """Topic to the offset below which everything is archived; never goes back."""
+        """Topic to the offset below which everything is archived, where commits of ours say so."""
         at = {topic: intake.acknowledged for topic, intake in self._intakes.items()}
         return {topic: offset for topic, offset in at.items() if offset is not None}
 
@@ -159,8 +161,7 @@ class LaneWorker:
             self.counts["skipped_offsets"] += 1
             return
         size = len(message.value or b"")
-        if intake.acknowledged is None:
-            intake.acknowledged = message.offset
+        intake.begun = message.offset if intake.begun is None else intake.begun
         intake.next_offset = message.offset + 1
         intake.inbox.append(message)
         intake.inbox_bytes += size
