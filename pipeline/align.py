@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from pipeline.align_state import (
@@ -18,7 +17,7 @@ from pipeline.align_state import (
     Verdict,
     dense,
     drop_held,
-    on_record,
+    returned,
     start,
 )
 from pipeline.commit_files import Idle
@@ -147,10 +146,7 @@ class Aligner:
     def _rejoin(self, gateway_id: str) -> None:
         self.state.gateways[gateway_id].idle_from_ns = -1
         to_ns = max(self.state.closed_ns, self._replay_until_ns, 0)
-        ends = (i.gateway_id == gateway_id and i.to_ns is None for i in self.state.idle)
-        spans = zip(self.state.idle, ends, strict=True)
-        idle = [msgspec.structs.replace(i, to_ns=to_ns) if end else i for i, end in spans]
-        self.state.idle = on_record(idle, to_ns)
+        self.state.idle = returned(self.state.idle, gateway_id, to_ns)
 
     # ---- out
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from pipeline.commit_files import ON_RECORD_S, Idle, Told
 from pipeline.decode import Cause
@@ -26,7 +27,7 @@ __all__ = [
     "Verdict",
     "dense",
     "drop_held",
-    "on_record",
+    "returned",
     "start",
 ]
 
@@ -182,14 +183,19 @@ def drop_held(memory: GatewayState) -> list[Verdict]:
     return [Verdict(one.receipt, 0, Cause("clock", text)) for one in waiting]
 
 
-def on_record(idle: Sequence[Idle], now_ns: int) -> list[Idle]:
-    """Spans that last, and the newest of each gateway that ended within the hour."""
+def returned(idle: Sequence[Idle], gateway_id: str, to_ns: int) -> list[Idle]:
+    """
+    Idle spans on record once a gateway is back: its own ends.
+
+    Kept are all that last, and the newest of each gateway that ended within the hour.
+    """
     of: Counter[str] = Counter()
     kept = []
     for one in reversed(idle):
         of[one.gateway_id] += 1
-        recent = one.to_ns is None or one.to_ns >= now_ns - ON_RECORD_S * NS_PER_S
-        if recent and of[one.gateway_id] <= IDLE_KEPT:
+        if one.to_ns is None:
+            kept.append(replace(one, to_ns=to_ns) if one.gateway_id == gateway_id else one)
+        elif of[one.gateway_id] <= IDLE_KEPT and one.to_ns >= to_ns - ON_RECORD_S * NS_PER_S:
             kept.append(one)
     return kept[::-1]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import faust
@@ -43,7 +43,8 @@ log = logging.getLogger("lockstep")
 FETCH_WAIT_MS = 500
 FRESH_NS = 3_000_000_000
 """Empty fetches come back within 0.5 s; an older answer says nothing about a partition's end."""
-RETRY_S, RETRY_MAX_S, REFUSALS = 0.2, 5.0, 3
+RETRY_S, RETRY_MAX_S = 0.2, 5.0
+REFUSALS = 3
 HOPELESS = (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
@@ -115,12 +116,10 @@ class LaneConsumer(driver.Consumer):
     def _new_consumer_thread(self) -> LaneThread:
         return LaneThread(self, loop=self.loop, beacon=self.beacon)
 
-    def _filter_tps_with_pending_acks(self, _topics: object = None) -> Iterator[TP]:
-        """Every partition of ours: Faust's own acknowledgements, one a message, are not used."""
-        return (TP(*pair) for pair in self.app.crew.acknowledged())
-
-    def _new_offset(self, tp: TP) -> int | None:
-        return self.app.crew.acknowledged().get((tp.topic, tp.partition))
+    def _filter_committable_offsets(self, _tps: object) -> dict[TP, int]:
+        """What the lanes say: Faust's own acknowledgements, one a message, are not used."""
+        found = {TP(*pair): at for pair, at in self.app.crew.acknowledged().items()}
+        return {tp: at for tp, at in found.items() if self._should_commit(tp, at)}
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Remember nothing: offsets that are no messages need no acknowledgement."""
@@ -288,8 +287,8 @@ def _agent(app: LaneApp) -> Any:
     async def receive(stream: Any) -> None:
         async for event in stream.noack().events():
             message = event.message
-            place, kind = (message.topic, message.partition), content_type(message.headers)
-            arrived = Message(*place, message.offset, message.value, kind)
+            place = (message.topic, message.partition, message.offset)
+            arrived = Message(*place, message.value, content_type(message.headers))
             await app.crew.receive(arrived, message.generation_id)
 
     return receive

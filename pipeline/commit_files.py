@@ -37,6 +37,8 @@ from schemas.tables import FORMAT, VERSION, file_stem
 
 SCHEMA_WRITER = "!"
 SCHEMA_N = FORMAT
+ON_RECORD_S = 3600
+"""How long what a recomputation must obey stays on record: longer than two snapshots reach back."""
 
 
 class CommitError(Exception):
@@ -57,10 +59,6 @@ class SiteOwned(CommitError):
 
 class OtherCount(CommitError):
     """The archive was written with another number of partitions."""
-
-
-ON_RECORD_S = 3600
-"""How long what a recomputation must obey stays on record: longer than two snapshots reach back."""
 
 
 class Idle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,9 +6,9 @@ from pipeline.lane_state import COUNTS, Counters
 from pipeline.metrics import METRICS, Name, Tally, event_line, human_seconds
 
 
-def counters(watermark_s: float, site: str = "s", **values: int) -> Counters:
+def counters(watermark_s: float, **values: int) -> Counters:
     """Counts of a lane whose site stands at ``watermark_s``."""
-    return Counters(values, {site: round(watermark_s * 1e9)}, warming="2/8")
+    return Counters(values, {"s": round(watermark_s * 1e9)}, warming="2/8")
 
 
 def test_every_name_has_one_meaning_and_lanes_use_no_other() -> None:
